@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * Groups: one for each cgroup v2 group that has charges or limits.
+ *
+ * A group's counters add up into those of its parent, so groups are created
+ * for a cgroup together with all of its ancestors and a child holds its parent.
+ * A region belongs to the group that its creator was in at the time, wherever
+ * the creator or the file descriptor go later, and keeps it alive even if the
+ * cgroup's directory is removed.
+ *
+ * ktmk_groups_lock guards the tree and the reference counts; regions are made
+ * rarely, so one mutex will do. Charging needs no lock: whoever charges holds a
+ * reference. ktmk_limits_lock makes setting a limit and the death of a group
+ * exclude each other, so that a limit is never written into a group that is
+ * about to go.
+ *
+ * Modules are not told when a cgroup is removed. A group that is kept by a
+ * limit alone is therefore looked at now and then and dropped when its cgroup
+ * is offline.
+ */
+
+#include <linux/err.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "ktmk.h"
+
+#define KTMK_REAP_PERIOD (5 * HZ)
+
+static DEFINE_XARRAY(ktmk_groups); /* by cgroup id; ktmk_groups_lock */
+static DEFINE_MUTEX(ktmk_groups_lock);
+static DEFINE_MUTEX(ktmk_limits_lock);
+static struct ktmk_group *ktmk_root;
+
+static void group_reap_work(struct work_struct *work);
+static DECLARE_DELAYED_WORK(ktmk_reap, group_reap_work);
+
+/**
+ * ktmk_group_root() - the group that stands for the machine
+ *
+ * Return: it; valid while the module is loaded.
+ */
+struct ktmk_group *ktmk_group_root(void)
+{
+	return ktmk_root;
+}
+
+static bool group_has_limit(const struct ktmk_group *group)
+{
+	return ktmk_counter_max(&group->counter[KTMK_TOTAL]) !=
+		       KTMK_UNLIMITED ||
+	       ktmk_counter_max(&group->counter[KTMK_PHYSICAL]) !=
+		       KTMK_UNLIMITED;
+}
+
+static bool group_is_online(const struct ktmk_group *group)
+{
+	return group->cgrp->self.flags & CSS_ONLINE;
+}
+
+static struct ktmk_group *group_lookup(const struct cgroup *cgrp)
+{
+	return xa_load(&ktmk_groups, cgroup_id(cgrp));
+}
+
+/* A group without references, not in the tree yet. Takes over nothing. */
+static struct ktmk_group *group_alloc(struct cgroup *cgrp,
+				      struct ktmk_group *parent)
+{
+	struct ktmk_group *group;
+	int i;
+
+	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	if (!group)
+		return ERR_PTR(-ENOMEM);
+	for (i = 0; i < KTMK_COUNTERS; i++)
+		ktmk_counter_init(&group->counter[i],
+				  parent ? &parent->counter[i] : NULL);
+	cgroup_get(cgrp);
+	group->cgrp = cgrp;
+	group->parent = parent;
+	if (parent)
+		parent->refs++;
+	kobject_init(&group->kobj, &ktmk_group_ktype);
+	return group;
+}
+
+static struct ktmk_group *group_create(struct cgroup *cgrp,
+				       struct ktmk_group *parent)
+{
+	struct ktmk_group *group;
+	int err;
+
+	lockdep_assert_held(&ktmk_groups_lock);
+	group = group_alloc(cgrp, parent);
+	if (IS_ERR(group))
+		return group;
+	err = xa_insert(&ktmk_groups, cgroup_id(cgrp), group,
+			GFP_KERNEL_ACCOUNT);
+	if (err)
+		goto err_put;
+	err = ktmk_sysfs_add_group(group);
+	if (err)
+		goto err_erase;
+	return group;
+
+err_erase:
+	xa_erase(&ktmk_groups, cgroup_id(cgrp));
+err_put:
+	if (parent)
+		parent->refs--;
+	kobject_put(&group->kobj);
+	return ERR_PTR(err);
+}
+
+/*
+ * Drop groups that nothing needs, from @group upwards. A group that only a
+ * limit keeps goes as well once its cgroup is gone.
+ */
+static void group_prune(struct ktmk_group *group)
+{
+	lockdep_assert_held(&ktmk_groups_lock);
+	while (group != ktmk_root && !group->refs) {
+		struct ktmk_group *parent = group->parent;
+
+		mutex_lock(&ktmk_limits_lock);
+		group->dead = !group_has_limit(group) ||
+			      !group_is_online(group);
+		mutex_unlock(&ktmk_limits_lock);
+		if (!group->dead)
+			return;
+		xa_erase(&ktmk_groups, ktmk_group_id(group));
+		kobject_del(&group->kobj);
+		kobject_put(&group->kobj);
+		parent->refs--;
+		group = parent;
+	}
+}
+
+static void group_reap_work(struct work_struct *work)
+{
+	struct ktmk_group *group;
+	unsigned long id = 0;
+	bool again = false;
+
+	mutex_lock(&ktmk_groups_lock);
+	while ((group = xa_find(&ktmk_groups, &id, ULONG_MAX, XA_PRESENT))) {
+		if (group != ktmk_root)
+			again = true;
+		group_prune(group);
+		id++;
+	}
+	mutex_unlock(&ktmk_groups_lock);
+	if (again)
+		schedule_delayed_work(&ktmk_reap, KTMK_REAP_PERIOD);
+}
+
+/* The group of @cgrp with a new reference; made if need be. */
+static struct ktmk_group *group_get(struct cgroup *cgrp)
+{
+	struct ktmk_group *group = ktmk_root;
+	int level;
+
+	lockdep_assert_held(&ktmk_groups_lock);
+	for (level = 1; level <= cgrp->level; level++) {
+		struct cgroup *ancestor = cgroup_ancestor(cgrp, level);
+		struct ktmk_group *next = group_lookup(ancestor);
+
+		if (!next)
+			next = group_create(ancestor, group);
+		if (IS_ERR(next)) {
+			group_prune(group);
+			return next;
+		}
+		group = next;
+	}
+	group->refs++;
+	schedule_delayed_work(&ktmk_reap, KTMK_REAP_PERIOD);
+	return group;
+}
+
+static struct cgroup *cgroup_get_current(void)
+{
+	struct cgroup *cgrp;
+
+	/* A task's group cannot go, but the task can be moved meanwhile. */
+	rcu_read_lock();
+	do {
+		cgrp = task_dfl_cgroup(current);
+	} while (!cgroup_tryget(cgrp));
+	rcu_read_unlock();
+	return cgrp;
+}
+
+/**
+ * ktmk_group_get_current() - the group that the calling task is in
+ * @out: the group, with a reference
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int ktmk_group_get_current(struct ktmk_group **out)
+{
+	struct cgroup *cgrp = cgroup_get_current();
+	struct ktmk_group *group;
+
+	mutex_lock(&ktmk_groups_lock);
+	group = group_get(cgrp);
+	mutex_unlock(&ktmk_groups_lock);
+	cgroup_put(cgrp);
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+	*out = group;
+	return 0;
+}
+
+/**
+ * ktmk_group_put() - give a reference back
+ * @group: the group; it goes if nothing else needs it
+ *
+ * Context: may sleep.
+ */
+void ktmk_group_put(struct ktmk_group *group)
+{
+	mutex_lock(&ktmk_groups_lock);
+	group->refs--;
+	group_prune(group);
+	mutex_unlock(&ktmk_groups_lock);
+}
+
+/* Tell the world, and the caller, which limit refused. */
+static void group_refused(enum ktmk_counter_id id, struct ktmk_counter *fail,
+			  struct ktmk_refusal *refusal)
+{
+	struct ktmk_group *at =
+		container_of(fail, struct ktmk_group, counter[id]);
+	struct ktmk_group *group;
+
+	refusal->reason = id == KTMK_TOTAL ? TMK_IOC_REFUSAL_MAX :
+					     TMK_IOC_REFUSAL_PHYSICAL_MAX;
+	refusal->cgroup = ktmk_group_id(at);
+	refusal->used = ktmk_counter_read(fail);
+	refusal->limit = ktmk_counter_max(fail);
+
+	atomic64_inc(&at->events_local[id]);
+	sysfs_notify(&at->kobj, NULL, "events.local");
+	for (group = at; group; group = group->parent) {
+		atomic64_inc(&group->events[id]);
+		sysfs_notify(&group->kobj, NULL, "events");
+	}
+}
+
+/**
+ * ktmk_group_charge() - charge a group and all of its ancestors
+ * @group: the group, referenced by the caller
+ * @kind: enum tmk_ioc_kind, for the statistics
+ * @bytes: bytes of KTMK_TOTAL
+ * @physical: bytes of KTMK_PHYSICAL
+ * @refusal: filled in if a limit refuses
+ *
+ * Context: may sleep.
+ * Return: 0, or -EDQUOT and nothing is charged.
+ */
+int ktmk_group_charge(struct ktmk_group *group, u32 kind, u64 bytes,
+		      u64 physical, struct ktmk_refusal *refusal)
+{
+	struct ktmk_counter *fail;
+	struct ktmk_group *g;
+
+	if (!ktmk_counter_try_charge(&group->counter[KTMK_TOTAL], bytes,
+				     &fail)) {
+		group_refused(KTMK_TOTAL, fail, refusal);
+		return -EDQUOT;
+	}
+	if (!ktmk_counter_try_charge(&group->counter[KTMK_PHYSICAL], physical,
+				     &fail)) {
+		ktmk_counter_uncharge(&group->counter[KTMK_TOTAL], bytes);
+		group_refused(KTMK_PHYSICAL, fail, refusal);
+		return -EDQUOT;
+	}
+	for (g = group; g; g = g->parent)
+		atomic64_add(bytes, &g->by_kind[kind]);
+	return 0;
+}
+
+/**
+ * ktmk_group_uncharge() - the reverse of ktmk_group_charge()
+ * @group: the group that was charged
+ * @kind: as charged
+ * @bytes: bytes of KTMK_TOTAL
+ * @physical: bytes of KTMK_PHYSICAL
+ */
+void ktmk_group_uncharge(struct ktmk_group *group, u32 kind, u64 bytes,
+			 u64 physical)
+{
+	struct ktmk_group *g;
+
+	for (g = group; g; g = g->parent)
+		atomic64_sub(bytes, &g->by_kind[kind]);
+	ktmk_counter_uncharge(&group->counter[KTMK_PHYSICAL], physical);
+	ktmk_counter_uncharge(&group->counter[KTMK_TOTAL], bytes);
+}
+
+/**
+ * ktmk_group_set_max() - set a limit
+ * @group: the group
+ * @id: which limit
+ * @max: bytes, or KTMK_UNLIMITED
+ *
+ * Return: 0, or -ENODEV if the group is on its way out.
+ */
+int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
+		       u64 max)
+{
+	int err = 0;
+
+	mutex_lock(&ktmk_limits_lock);
+	if (group->dead)
+		err = -ENODEV;
+	else
+		ktmk_counter_set_max(&group->counter[id], max);
+	mutex_unlock(&ktmk_limits_lock);
+
+	/* Without its limits the group may not be needed any more. */
+	if (!err && max == KTMK_UNLIMITED)
+		mod_delayed_work(system_wq, &ktmk_reap, 0);
+	return err;
+}
+
+/**
+ * ktmk_group_set_max_by_path() - set a limit of any cgroup
+ * @path: as the caller's cgroup namespace shows it
+ * @id: which limit
+ * @max: bytes, or KTMK_UNLIMITED
+ *
+ * Return: 0, -ENOENT or -ENOTDIR for a bad path, -ENOMEM.
+ */
+int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
+			       u64 max)
+{
+	struct cgroup *cgrp = cgroup_get_from_path(path);
+	struct ktmk_group *group;
+	int err;
+
+	if (IS_ERR(cgrp))
+		return PTR_ERR(cgrp);
+	mutex_lock(&ktmk_groups_lock);
+	group = group_get(cgrp);
+	if (IS_ERR(group)) {
+		err = PTR_ERR(group);
+	} else {
+		err = ktmk_group_set_max(group, id, max);
+		group->refs--;
+		group_prune(group);
+	}
+	mutex_unlock(&ktmk_groups_lock);
+	cgroup_put(cgrp);
+	return err;
+}
+
+static void usage_tightest(struct ktmk_group *group, enum ktmk_counter_id id,
+			   __u64 *cgroup, __u64 *current_bytes, __u64 *max)
+{
+	struct ktmk_counter *c = ktmk_counter_tightest(&group->counter[id]);
+
+	*cgroup = 0;
+	*current_bytes = 0;
+	*max = KTMK_UNLIMITED;
+	if (c) {
+		struct ktmk_group *at =
+			container_of(c, struct ktmk_group, counter[id]);
+
+		*cgroup = ktmk_group_id(at);
+		*current_bytes = ktmk_counter_read(c);
+		*max = ktmk_counter_max(c);
+	}
+}
+
+/**
+ * ktmk_ioc_usage() - TMK_IOC_USAGE
+ * @ucmd: the command
+ *
+ * Asking must not create anything, so a group that tmk does not know yet is
+ * answered for by its nearest ancestor that it knows.
+ *
+ * Return: 0, -EINVAL or -EFAULT.
+ */
+int ktmk_ioc_usage(struct ktmk_ucmd *ucmd)
+{
+	struct tmk_ioc_usage *cmd = ucmd->cmd;
+	struct cgroup *cgrp, *known;
+	struct ktmk_group *group;
+
+	if (cmd->flags)
+		return -EINVAL;
+
+	cgrp = cgroup_get_current();
+	cmd->out_cgroup_id = cgroup_id(cgrp);
+	cmd->out_current = 0;
+	cmd->out_peak = 0;
+	cmd->out_max = KTMK_UNLIMITED;
+	cmd->out_physical_current = 0;
+	cmd->out_physical_peak = 0;
+	cmd->out_physical_max = KTMK_UNLIMITED;
+
+	mutex_lock(&ktmk_groups_lock);
+	for (known = cgrp; !(group = group_lookup(known));)
+		known = cgroup_parent(known);
+	if (known == cgrp) {
+		struct ktmk_counter *total = &group->counter[KTMK_TOTAL];
+		struct ktmk_counter *phys = &group->counter[KTMK_PHYSICAL];
+
+		cmd->out_current = ktmk_counter_read(total);
+		cmd->out_peak = ktmk_counter_peak(total);
+		cmd->out_max = ktmk_counter_max(total);
+		cmd->out_physical_current = ktmk_counter_read(phys);
+		cmd->out_physical_peak = ktmk_counter_peak(phys);
+		cmd->out_physical_max = ktmk_counter_max(phys);
+	}
+	usage_tightest(group, KTMK_TOTAL, &cmd->out_tight_cgroup,
+		       &cmd->out_tight_current, &cmd->out_tight_max);
+	usage_tightest(group, KTMK_PHYSICAL, &cmd->out_physical_tight_cgroup,
+		       &cmd->out_physical_tight_current,
+		       &cmd->out_physical_tight_max);
+	mutex_unlock(&ktmk_groups_lock);
+	cgroup_put(cgrp);
+
+	return ktmk_ucmd_respond(ucmd, sizeof(*cmd));
+}
+
+/**
+ * ktmk_group_init() - make the machine's group
+ * @max: its limit on all bytes
+ * @physical_max: its limit on bytes that occupy RAM
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int ktmk_group_init(u64 max, u64 physical_max)
+{
+	struct ktmk_group *root = group_alloc(&cgrp_dfl_root.cgrp, NULL);
+	int err;
+
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	ktmk_counter_set_max(&root->counter[KTMK_TOTAL], max);
+	ktmk_counter_set_max(&root->counter[KTMK_PHYSICAL], physical_max);
+	err = xa_insert(&ktmk_groups, ktmk_group_id(root), root, GFP_KERNEL);
+	if (err)
+		goto err_put;
+	ktmk_root = root;
+	err = ktmk_sysfs_add_root(root);
+	if (err)
+		goto err_erase;
+	return 0;
+
+err_erase:
+	ktmk_root = NULL;
+	xa_erase(&ktmk_groups, ktmk_group_id(root));
+err_put:
+	kobject_put(&root->kobj);
+	return err;
+}
+
+/**
+ * ktmk_group_exit() - undo ktmk_group_init(); no region is left
+ */
+void ktmk_group_exit(void)
+{
+	struct ktmk_group *group;
+	unsigned long id;
+	u64 left;
+
+	/* Limits are all that can keep a group now. Forget them. */
+	mutex_lock(&ktmk_groups_lock);
+	xa_for_each(&ktmk_groups, id, group) {
+		ktmk_counter_set_max(&group->counter[KTMK_TOTAL],
+				     KTMK_UNLIMITED);
+		ktmk_counter_set_max(&group->counter[KTMK_PHYSICAL],
+				     KTMK_UNLIMITED);
+	}
+	id = 0;
+	while ((group = xa_find(&ktmk_groups, &id, ULONG_MAX, XA_PRESENT))) {
+		group_prune(group);
+		id++;
+	}
+	mutex_unlock(&ktmk_groups_lock);
+
+	left = ktmk_counter_read(&ktmk_root->counter[KTMK_TOTAL]);
+	WARN_ONCE(left, "tmk: %llu bytes still charged at unload\n", left);
+	WARN_ON_ONCE(ktmk_root->refs);
+	xa_erase(&ktmk_groups, ktmk_group_id(ktmk_root));
+	ktmk_sysfs_remove_root(ktmk_root);
+	kobject_put(&ktmk_root->kobj);
+	/* No store can schedule it now; a last run would find nothing. */
+	cancel_delayed_work_sync(&ktmk_reap);
+	xa_destroy(&ktmk_groups);
+}

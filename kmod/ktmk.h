@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * What the files of the module know of each other, grouped by file.
+ *
+ * Objects and lifetimes:
+ *
+ *	file descriptors, mappings --> struct file --> region --> group --> parent
+ *
+ * A region lives as long as an open file of its inode; a mapping holds its
+ * file. At the last release its memory goes back; folios that somebody still
+ * has pinned then stay charged, and the region stays on the orphan list until
+ * they are let go. A group lives while a region or a child group refers to it
+ * or a limit is set on it. Each region holds a reference on the module.
+ *
+ * Lock order: ktmk_groups_lock (tree of groups, their reference counts) ->
+ * ktmk_limits_lock (limits against the death of a group). ktmk_orphans_lock and
+ * ktmk_mounts_lock are leaves. Counters need no lock (acct.c). The sysfs
+ * callbacks of a group take ktmk_limits_lock at most, because its directory is
+ * removed under ktmk_groups_lock, which waits for them.
+ */
+#ifndef KTMK_H
+#define KTMK_H
+
+#include <linux/cgroup.h>
+#include <linux/fs.h>
+#include <linux/kobject.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include <linux/tmk.h>
+
+#include "acct.h"
+
+#define KTMK_KIND_NR (TMK_IOC_KIND_FILE + 1)
+#define KTMK_HUGE_BYTES (2UL << 20)
+
+/* Which of a group's two counters. */
+enum ktmk_counter_id {
+	KTMK_TOTAL,
+	KTMK_PHYSICAL,
+	KTMK_COUNTERS,
+};
+
+/**
+ * struct ktmk_refusal - what refused a request, for the caller
+ * @reason: enum tmk_ioc_refusal
+ * @cgroup: id of the group whose limit it is, or 0
+ * @used: bytes in use under that limit
+ * @limit: the limit in bytes
+ */
+struct ktmk_refusal {
+	u32 reason;
+	u64 cgroup;
+	u64 used;
+	u64 limit;
+};
+
+/**
+ * struct ktmk_group - what tmk keeps for a cgroup
+ * @counter: the two counters
+ * @by_kind: the part of KTMK_TOTAL by kind
+ * @events: refusals by limits of this group and its descendants, by counter
+ * @events_local: refusals by this group's own limits, by counter
+ * @cgrp: the cgroup, referenced
+ * @parent: the parent's, referenced; NULL for the root of the hierarchy
+ * @refs: regions and child groups; guarded by ktmk_groups_lock
+ * @dead: taken out of the tree; guarded by ktmk_limits_lock
+ * @kobj: its directory in sysfs, which owns the memory
+ */
+struct ktmk_group {
+	struct ktmk_counter counter[KTMK_COUNTERS];
+	atomic64_t by_kind[KTMK_KIND_NR];
+	atomic64_t events[KTMK_COUNTERS];
+	atomic64_t events_local[KTMK_COUNTERS];
+	struct cgroup *cgrp;
+	struct ktmk_group *parent;
+	unsigned long refs;
+	bool dead;
+	struct kobject kobj;
+};
+
+/**
+ * struct ktmk_region_params - a checked request for a region
+ * @kind: enum tmk_ioc_kind
+ * @flags: enum tmk_ioc_region_flags
+ * @node: NUMA node or TMK_IOC_NODE_ANY
+ * @length: bytes, a multiple of @page_size
+ * @page_size: bytes
+ * @name: for people
+ */
+struct ktmk_region_params {
+	u32 kind;
+	u32 flags;
+	int node;
+	u64 length;
+	u64 page_size;
+	char name[TMK_IOC_NAME_LEN];
+};
+
+/**
+ * struct ktmk_region - memory that was handed out
+ * @params: what was asked for
+ * @id: for people
+ * @group: who is charged
+ * @charged: bytes charged to KTMK_TOTAL of @group
+ * @physical: bytes charged to KTMK_PHYSICAL of @group
+ * @bytes: bytes obtained, by enum ktmk_page_class
+ * @inode: the shmem inode; referenced only while the region is an orphan
+ * @ref: one for each open file
+ * @orphan: link in the list of orphans
+ * @rcu: for freeing: opening a file races with the last release
+ */
+struct ktmk_region {
+	struct ktmk_region_params params;
+	u64 id;
+	struct ktmk_group *group;
+	u64 charged;
+	u64 physical;
+	u64 bytes[3];
+	struct inode *inode;
+	struct kref ref;
+	struct list_head orphan;
+	struct rcu_head rcu;
+};
+
+/* Index of &ktmk_region.bytes. */
+enum ktmk_page_class {
+	KTMK_PAGES_BASE,
+	KTMK_PAGES_LARGE,
+	KTMK_PAGES_2M,
+};
+
+/* main.c */
+extern bool ktmk_populate_own;
+
+/* ioctl.c */
+/**
+ * struct ktmk_ucmd - a command on its way through the dispatcher
+ * @ubuffer: the caller's structure
+ * @user_size: its size as the caller knows it
+ * @cmd: the kernel's copy
+ * @file: the file that it was issued on
+ */
+struct ktmk_ucmd {
+	void __user *ubuffer;
+	u32 user_size;
+	void *cmd;
+	struct file *file;
+};
+
+int ktmk_ucmd_respond(struct ktmk_ucmd *ucmd, size_t cmd_len);
+long ktmk_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long ktmk_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* region.c */
+struct file *ktmk_region_create(const struct ktmk_region_params *params,
+				struct ktmk_refusal *refusal);
+int ktmk_ioc_region_create(struct ktmk_ucmd *ucmd);
+int ktmk_ioc_region_info(struct ktmk_ucmd *ucmd);
+int ktmk_region_init(void);
+void ktmk_region_exit(void);
+
+/* backing.c */
+struct file *ktmk_backing_open(const struct ktmk_region_params *params,
+			       const struct file_operations *fops);
+const struct file_operations *ktmk_backing_fops(void);
+u64 ktmk_backing_release(struct inode *inode, u64 length);
+int ktmk_backing_init(void);
+void ktmk_backing_exit(void);
+
+/* populate.c */
+int ktmk_populate(struct ktmk_region *region, struct inode *inode,
+		  struct ktmk_refusal *refusal);
+bool ktmk_populate_own_works(void);
+
+/* group.c */
+int ktmk_group_get_current(struct ktmk_group **out);
+void ktmk_group_put(struct ktmk_group *group);
+int ktmk_group_charge(struct ktmk_group *group, u32 kind, u64 bytes,
+		      u64 physical, struct ktmk_refusal *refusal);
+void ktmk_group_uncharge(struct ktmk_group *group, u32 kind, u64 bytes,
+			 u64 physical);
+int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
+		       u64 max);
+int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
+			       u64 max);
+int ktmk_ioc_usage(struct ktmk_ucmd *ucmd);
+struct ktmk_group *ktmk_group_root(void);
+int ktmk_group_init(u64 max, u64 physical_max);
+void ktmk_group_exit(void);
+
+/**
+ * ktmk_group_id() - the id of a group's cgroup
+ * @group: the group
+ *
+ * Return: the inode number of the cgroup's directory.
+ */
+static inline u64 ktmk_group_id(const struct ktmk_group *group)
+{
+	return cgroup_id(group->cgrp);
+}
+
+/* sysfs.c */
+extern struct kobj_type ktmk_group_ktype;
+int ktmk_limit_parse(u64 *out, const char *text, u64 whole);
+int ktmk_sysfs_add_root(struct ktmk_group *root);
+int ktmk_sysfs_add_group(struct ktmk_group *group);
+void ktmk_sysfs_remove_root(struct ktmk_group *root);
+int ktmk_sysfs_link_device(struct kobject *device);
+void ktmk_sysfs_unlink_device(struct kobject *device);
+
+#endif /* KTMK_H */

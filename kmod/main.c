@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * The module: its parameters, its parts in the order in which they start, and
+ * the character device.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+#include "ktmk.h"
+
+static char *max = "max";
+module_param(max, charp, 0444);
+MODULE_PARM_DESC(max, "machine limit on all bytes: 8G, 75% or max (max)");
+
+static char *physical_max = "50%";
+module_param(physical_max, charp, 0444);
+MODULE_PARM_DESC(physical_max, "machine limit on bytes in RAM, as max= (50%)");
+
+static char *populate = "auto";
+module_param(populate, charp, 0444);
+MODULE_PARM_DESC(populate, "who allocates pages: own, shmem or auto (auto)");
+
+/* Regions are filled with folios of our own; fixed once the module is loaded. */
+bool ktmk_populate_own __ro_after_init;
+
+static const struct file_operations ktmk_device_fops = {
+	.owner = THIS_MODULE,
+	.open = nonseekable_open,
+	.unlocked_ioctl = ktmk_device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice ktmk_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "tmk",
+	.fops = &ktmk_device_fops,
+	.mode = 0660,
+};
+
+static int __init parse_limit(u64 *out, const char *name, const char *value)
+{
+	int err = ktmk_limit_parse(out, value,
+				   (u64)totalram_pages() << PAGE_SHIFT);
+
+	if (err)
+		pr_err("%s=%s is not a size\n", name, value);
+	return err;
+}
+
+static int __init choose_populate(void)
+{
+	bool works;
+
+	if (!strcmp(populate, "shmem"))
+		return 0;
+	if (strcmp(populate, "own") && strcmp(populate, "auto")) {
+		pr_err("populate=%s is none of own, shmem, auto\n", populate);
+		return -EINVAL;
+	}
+	works = ktmk_populate_own_works();
+	if (!works && !strcmp(populate, "own")) {
+		pr_err("populate=own: the self-test failed on this kernel\n");
+		return -EOPNOTSUPP;
+	}
+	if (!works)
+		pr_notice("self-test failed, regions are filled by shmem\n");
+	ktmk_populate_own = works;
+	return 0;
+}
+
+static int __init ktmk_init(void)
+{
+	u64 max_bytes, physical_max_bytes;
+	int err;
+
+	err = parse_limit(&max_bytes, "max", max);
+	if (err)
+		return err;
+	err = parse_limit(&physical_max_bytes, "physical_max", physical_max);
+	if (err)
+		return err;
+
+	err = ktmk_backing_init();
+	if (err)
+		return err;
+	err = choose_populate();
+	if (err)
+		goto err_backing;
+	err = ktmk_region_init();
+	if (err)
+		goto err_backing;
+	err = ktmk_group_init(max_bytes, physical_max_bytes);
+	if (err)
+		goto err_region;
+	err = misc_register(&ktmk_device);
+	if (err)
+		goto err_group;
+	err = ktmk_sysfs_link_device(&ktmk_device.this_device->kobj);
+	if (err)
+		goto err_misc;
+	return 0;
+
+err_misc:
+	misc_deregister(&ktmk_device);
+err_group:
+	ktmk_group_exit();
+err_region:
+	ktmk_region_exit();
+err_backing:
+	ktmk_backing_exit();
+	return err;
+}
+
+static void __exit ktmk_exit(void)
+{
+	ktmk_sysfs_unlink_device(&ktmk_device.this_device->kobj);
+	misc_deregister(&ktmk_device);
+	ktmk_region_exit();
+	ktmk_group_exit();
+	ktmk_backing_exit();
+}
+
+module_init(ktmk_init);
+module_exit(ktmk_exit);
+MODULE_DESCRIPTION("Pinned and huge memory regions with limits per cgroup");
+MODULE_AUTHOR("the tmk authors");
+MODULE_VERSION(KTMK_VERSION);
+MODULE_LICENSE("GPL");
