@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * The library's one instance in a process: which backend it uses, the limits
+ * it keeps, and the ledger behind them.
+ *
+ *	struct tmk_open_opts opts = TMK_OPEN_OPTS_INIT;
+ *
+ *	opts.max_bytes = 1UL << 30;
+ *	if (tmk_open(&opts))
+ *		errx(1, "%s", tmk_error_last());
+ *	...
+ *	tmk_close();
+ *
+ * Calling tmk_open() is optional: the first call that needs memory opens the
+ * library with the defaults and the environment. Options given in a program
+ * win over the environment, the environment over the defaults.
+ */
+#ifndef TMK_DEVICE_H
+#define TMK_DEVICE_H
+
+#include <tmk/base.h>
+
+/* Where memory comes from. */
+enum tmk_backend {
+	TMK_BACKEND_AUTO = 0, /* DEV where it works, else USER */
+	TMK_BACKEND_DEV, /* /dev/tmk: the kernel accounts and enforces */
+	TMK_BACKEND_USER, /* memfd and mlock: the process accounts */
+};
+
+/**
+ * struct tmk_open_opts - how to open the library
+ * @opts_size: sizeof(struct tmk_open_opts), set by TMK_OPEN_OPTS_INIT
+ * @backend: the backend; environment TMK_BACKEND=auto|dev|user
+ * @flags: must be 0
+ * @max_bytes: process limit on all bytes, 0 = TMK_MAX_BYTES or half of what the
+ *	process may use (RAM and every memory.max above it)
+ * @max_physical_bytes: process limit on bytes that occupy RAM, 0 =
+ *	TMK_MAX_PHYSICAL_BYTES or the same default
+ * @initial_bytes: reserved and populated by tmk_open(), 0 = TMK_INITIAL_BYTES
+ *	or nothing; served to the regions that are created first
+ * @device_path: the device node, NULL = /dev/tmk
+ */
+struct tmk_open_opts {
+	size_t opts_size;
+	enum tmk_backend backend;
+	uint32_t flags;
+	uint64_t max_bytes;
+	uint64_t max_physical_bytes;
+	uint64_t initial_bytes;
+	const char *device_path;
+};
+#define TMK_OPEN_OPTS_INIT                                \
+	{                                                 \
+		.opts_size = sizeof(struct tmk_open_opts) \
+	}
+
+/**
+ * tmk_open() - open the library for this process
+ * @opts: options, or NULL for defaults and environment
+ *
+ * Opening again with NULL counts and needs another tmk_close(). Thread-safe.
+ *
+ * Return: 0; -EBUSY if it is open and @opts is not NULL; -ENODEV or -EACCES if
+ * the backend that was asked for cannot be used; -EINVAL for bad options or
+ * environment values of a limit (never ignored); -EDQUOT or -ENOMEM if
+ * @initial_bytes could not be had.
+ */
+TMK_API TMK_MUST_CHECK int tmk_open(const struct tmk_open_opts *opts);
+
+/**
+ * tmk_close() - undo one tmk_open()
+ *
+ * The last one gives back what the library itself holds. Memory that the
+ * program still holds stays valid and charged until it is given back.
+ *
+ * Return: 0, or -EBUSY (with a sentence naming how much of what) if the
+ * program still holds memory; the library is closed all the same.
+ */
+TMK_API int tmk_close(void);
+
+/* One row of tmk_backend_info: something a backend can or cannot do. */
+struct tmk_backend_feature {
+	const char *name; /* "cgroup_limits", "huge", "dmabuf", ... */
+	bool available;
+	const char *reason; /* why, or why not: a short sentence */
+};
+
+/**
+ * struct tmk_backend_info - which backend runs, and what it can do
+ * @backend: TMK_BACKEND_DEV or TMK_BACKEND_USER
+ * @name: "dev" or "user"
+ * @reason: why this one was chosen
+ * @features: the rows
+ * @features_nr: how many
+ */
+struct tmk_backend_info {
+	enum tmk_backend backend;
+	const char *name;
+	const char *reason;
+	const struct tmk_backend_feature *features;
+	size_t features_nr;
+};
+
+/**
+ * tmk_backend_info() - ask about the backend; opens the library if need be
+ * @out: filled in; its strings live until tmk_close()
+ *
+ * Return: 0 or as tmk_open().
+ */
+TMK_API int tmk_backend_info(struct tmk_backend_info *out);
+
+/**
+ * struct tmk_limits - the process limits
+ * @max_bytes: on all bytes; TMK_UNLIMITED for none
+ * @max_physical_bytes: on bytes that occupy RAM
+ */
+struct tmk_limits {
+	uint64_t max_bytes;
+	uint64_t max_physical_bytes;
+};
+
+/** tmk_limits_get() - the process limits in force. Return: 0 or as tmk_open() */
+TMK_API int tmk_limits_get(struct tmk_limits *out);
+
+/**
+ * tmk_limits_set() - change the process limits, also below current use
+ * @limits: the new ones; only later requests feel them
+ *
+ * Return: 0 or as tmk_open().
+ */
+TMK_API int tmk_limits_set(const struct tmk_limits *limits);
+
+#endif /* TMK_DEVICE_H */

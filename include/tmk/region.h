@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * Regions: mapped pieces of memory of one kind, charged before they exist.
+ *
+ *	struct tmk_region *r;
+ *	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;
+ *
+ *	opts.kind = TMK_KIND_HUGE;
+ *	if (tmk_region_create(&r, 64 << 20, &opts))
+ *		errx(1, "%s", tmk_error_last());
+ *	memset(tmk_region_data(r), 1, tmk_region_bytes(r));
+ *	tmk_region_put(r);
+ */
+#ifndef TMK_REGION_H
+#define TMK_REGION_H
+
+#include <tmk/base.h>
+
+struct tmk_region;
+
+/* What a region is made of. */
+enum tmk_kind {
+	TMK_KIND_PINNED = 1, /* base pages, in RAM, never swapped */
+	TMK_KIND_HUGE = 2, /* the same with 2 MiB pages */
+	TMK_KIND_HUGETLB = 3, /* pages of the system's hugetlb pools */
+	TMK_KIND_FILE = 4, /* a file, mapped */
+};
+#define TMK_KIND_NR 5
+
+/* Fail with -ENOMEM rather than take smaller pages than asked for. */
+#define TMK_REGION_F_REQUIRE (1u << 0)
+
+#define TMK_NODE_ANY (-1)
+#define TMK_NAME_BYTES 32
+
+/**
+ * struct tmk_region_opts - what kind of region
+ * @opts_size: sizeof(struct tmk_region_opts), set by TMK_REGION_OPTS_INIT
+ * @kind: default TMK_KIND_HUGE
+ * @flags: TMK_REGION_F_*
+ * @page_bytes: page size, 0 = the kind's own
+ * @node: NUMA node, default TMK_NODE_ANY
+ * @name: for people, at most TMK_NAME_BYTES - 1 printable characters; or NULL
+ */
+struct tmk_region_opts {
+	size_t opts_size;
+	enum tmk_kind kind;
+	uint32_t flags;
+	uint64_t page_bytes;
+	int32_t node;
+	const char *name;
+};
+#define TMK_REGION_OPTS_INIT                                 \
+	{                                                    \
+		.opts_size = sizeof(struct tmk_region_opts), \
+		.kind = TMK_KIND_HUGE, .node = TMK_NODE_ANY  \
+	}
+
+/**
+ * struct tmk_region_info - what was really obtained
+ * @kind: as created
+ * @flags: as created
+ * @node: as created
+ * @bytes: length after rounding, which is what is charged
+ * @physical_bytes: the part that occupies RAM
+ * @bytes_4k: bytes in base pages
+ * @bytes_large: bytes in pages between the base page and 2 MiB
+ * @bytes_2m: bytes in 2 MiB pages
+ * @bytes_1g: bytes in 1 GiB pages
+ * @cgroup_id: the cgroup that is charged, 0 where the kernel does not say
+ * @name: as created
+ */
+struct tmk_region_info {
+	enum tmk_kind kind;
+	uint32_t flags;
+	int32_t node;
+	uint64_t bytes;
+	uint64_t physical_bytes;
+	uint64_t bytes_4k;
+	uint64_t bytes_large;
+	uint64_t bytes_2m;
+	uint64_t bytes_1g;
+	uint64_t cgroup_id;
+	char name[TMK_NAME_BYTES];
+};
+
+/**
+ * tmk_region_create() - make a region: charged, populated, zeroed and mapped
+ * @out: the region, with one reference
+ * @bytes: how much, not 0; rounded up to the page size
+ * @opts: options or NULL for huge pages where they can be had
+ *
+ * The process limit is charged first, then the backend's. Thread-safe.
+ *
+ * Return: 0; -EINVAL for bad options; -ENOMEM if the process limit, memory.max,
+ * RLIMIT_MEMLOCK or the machine refuses; -EDQUOT if a tmk limit of a cgroup
+ * refuses; -EOPNOTSUPP if the backend has no such kind. After a refusal
+ * tmk_refusal_last() has the numbers.
+ */
+TMK_API TMK_MUST_CHECK int tmk_region_create(struct tmk_region **out,
+					     size_t bytes,
+					     const struct tmk_region_opts *opts);
+
+/**
+ * tmk_region_import() - map a region from a descriptor that another process
+ * passed; its creator stays charged, the process ledger counts it as mapped
+ * @out: the region, with one reference
+ * @fd: the descriptor; duplicated, the caller keeps its own
+ *
+ * Return: 0; -EBADF; -EINVAL if it is not a region of this backend.
+ */
+TMK_API TMK_MUST_CHECK int tmk_region_import(struct tmk_region **out, int fd);
+
+/** tmk_region_get() - take a reference. Return: @region. Thread-safe. */
+TMK_API struct tmk_region *tmk_region_get(struct tmk_region *region);
+
+/** tmk_region_put() - drop a reference; the last one unmaps. NULL is allowed. */
+TMK_API void tmk_region_put(struct tmk_region *region);
+
+/** tmk_region_data() - where it is mapped, readable and writable */
+TMK_API void *tmk_region_data(const struct tmk_region *region);
+
+/** tmk_region_bytes() - its length in bytes */
+TMK_API size_t tmk_region_bytes(const struct tmk_region *region);
+
+/** tmk_region_fd() - its descriptor, owned by the region, to pass on */
+TMK_API int tmk_region_fd(const struct tmk_region *region);
+
+/** tmk_region_info() - ask what was really obtained. Return: 0 or -errno. */
+TMK_API int tmk_region_info(struct tmk_region_info *out,
+			    const struct tmk_region *region);
+
+/** tmk_kind_name() - "pinned", "huge", "hugetlb", "file", or "?" */
+TMK_API const char *tmk_kind_name(enum tmk_kind kind);
+
+#endif /* TMK_REGION_H */

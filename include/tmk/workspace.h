@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * Workspaces: memory for work that comes in cycles. A workspace learns in its
+ * first cycle how much one cycle needs; from then on an allocation is a bounds
+ * check and an add, and closing the scope gives everything back at once.
+ *
+ *	struct tmk_workspace *ws;
+ *
+ *	if (tmk_workspace_create(&ws, "step", NULL))
+ *		errx(1, "%s", tmk_error_last());
+ *	for (int i = 0; i < steps; i++) {
+ *		TMK_WORKSPACE_SCOPE(ws) {
+ *			struct tmk_tensor *x;
+ *
+ *			tmk_tensor_create(&x, TMK_F32, 2, shape);
+ *			...
+ *		}
+ *	}
+ *	tmk_workspace_destroy(ws);
+ *
+ * Scopes are a stack per thread. A workspace belongs to the thread that
+ * created it unless it was created shared.
+ */
+#ifndef TMK_WORKSPACE_H
+#define TMK_WORKSPACE_H
+
+#include <tmk/base.h>
+#include <tmk/region.h>
+
+struct tmk_workspace;
+
+enum tmk_ws_allocation {
+	TMK_WS_OVERALLOCATE = 0, /* learned size x (1 + limit) */
+	TMK_WS_STRICT, /* exactly the learned size */
+};
+
+enum tmk_ws_spill {
+	TMK_WS_SPILL_EXTERNAL = 0, /* beside the block until the scope ends */
+	TMK_WS_SPILL_REALLOCATE, /* and grow the block at the scope's end */
+	TMK_WS_SPILL_FAIL, /* -ENOMEM once a block exists */
+};
+
+enum tmk_ws_learning {
+	TMK_WS_LEARN_FIRST_LOOP = 0, /* size from the first non-empty cycle */
+	TMK_WS_LEARN_OVER_TIME, /* size from the largest of N cycles */
+	TMK_WS_LEARN_NONE, /* initial_bytes, for ever */
+};
+
+enum tmk_ws_reset {
+	TMK_WS_RESET_BLOCK_LEFT = 0, /* offset returns to 0 with each scope */
+	TMK_WS_RESET_ENDOFBUFFER, /* ring: offset runs on and wraps */
+};
+
+enum tmk_ws_mirroring {
+	TMK_WS_MIRROR_FULL = 0,
+	TMK_WS_MIRROR_HOST_ONLY,
+};
+
+enum tmk_ws_location {
+	TMK_WS_LOCATION_RAM = 0,
+	TMK_WS_LOCATION_FILE,
+};
+
+enum tmk_ws_debug {
+	TMK_WS_DEBUG_DISABLED = 0,
+	TMK_WS_DEBUG_SPILL_EVERYTHING,
+	TMK_WS_DEBUG_BYPASS_EVERYTHING,
+};
+
+/* The workspace may be opened by any thread, one at a time. */
+#define TMK_WS_F_SHARED (1u << 0)
+
+/**
+ * struct tmk_workspace_opts - configuration, validated whole at creation
+ * @opts_size: sizeof(struct tmk_workspace_opts)
+ * @flags: TMK_WS_F_*
+ * @initial_bytes: size of the block at creation, 0 = learn it
+ * @min_bytes: the block is at least this large once it exists
+ * @max_bytes: the block is at most this large, 0 = unlimited
+ * @max_total_bytes: block, spills and pinned entries together, 0 = unlimited
+ * @overallocation_limit: head-room as a fraction; 0.3 by default
+ * @cycles_before_initialization: for OVER_TIME; 0 = only by hand
+ * @alignment: of every allocation, a power of two, 0 = 64
+ * @allocation: enum tmk_ws_allocation
+ * @spill: enum tmk_ws_spill
+ * @learning: enum tmk_ws_learning
+ * @reset: enum tmk_ws_reset
+ * @mirroring: enum tmk_ws_mirroring
+ * @location: enum tmk_ws_location
+ * @debug: enum tmk_ws_debug
+ * @region: kind, flags and node of the memory
+ * @path: for TMK_WS_LOCATION_FILE: a file, or NULL for an unnamed one
+ * @temp_dir: for TMK_WS_LOCATION_FILE without @path, NULL = TMPDIR or /tmp
+ */
+struct tmk_workspace_opts {
+	size_t opts_size;
+	uint32_t flags;
+	uint32_t alignment;
+	uint64_t initial_bytes;
+	uint64_t min_bytes;
+	uint64_t max_bytes;
+	uint64_t max_total_bytes;
+	double overallocation_limit;
+	uint32_t cycles_before_initialization;
+	enum tmk_ws_allocation allocation;
+	enum tmk_ws_spill spill;
+	enum tmk_ws_learning learning;
+	enum tmk_ws_reset reset;
+	enum tmk_ws_mirroring mirroring;
+	enum tmk_ws_location location;
+	enum tmk_ws_debug debug;
+	struct tmk_region_opts region;
+	const char *path;
+	const char *temp_dir;
+};
+#define TMK_WORKSPACE_OPTS_INIT                                             \
+	{                                                                   \
+		.opts_size = sizeof(struct tmk_workspace_opts),             \
+		.overallocation_limit = 0.3, .region = TMK_REGION_OPTS_INIT \
+	}
+
+/**
+ * struct tmk_workspace_info - every counter of a workspace
+ * @size: bytes of the block, 0 while there is none
+ * @offset: where the next allocation goes
+ * @block: bytes that one cycle may use (rings: one block of the ring)
+ * @cycle: bytes allocated in this cycle, spilled ones included
+ * @last: @cycle of the cycle before
+ * @max: the largest @cycle so far
+ * @cycles: scopes that were closed
+ * @step: rounds of the ring; cycles after the first otherwise
+ * @generation: counts openings; a tensor remembers the one it was made in
+ * @spilled_bytes: bytes beside the block now
+ * @spilled_count: allocations beside the block now
+ * @spilled_total: allocations beside the block, ever
+ * @pinned_bytes: bytes of pinned entries (rings)
+ * @pinned_count: number of pinned entries
+ * @external_count: allocations that the workspace frees with its scope
+ * @allocations: allocations served, ever
+ * @region_bytes: bytes of the region behind the block
+ * @open: the workspace is open
+ */
+struct tmk_workspace_info {
+	uint64_t size;
+	uint64_t offset;
+	uint64_t block;
+	uint64_t cycle;
+	uint64_t last;
+	uint64_t max;
+	uint64_t cycles;
+	uint64_t step;
+	uint64_t generation;
+	uint64_t spilled_bytes;
+	uint64_t spilled_count;
+	uint64_t spilled_total;
+	uint64_t pinned_bytes;
+	uint64_t pinned_count;
+	uint64_t external_count;
+	uint64_t allocations;
+	uint64_t region_bytes;
+	bool open;
+};
+
+/**
+ * tmk_workspace_create() - make a workspace for this thread
+ * @out: the workspace
+ * @id: its name in messages, at most 63 characters, unique in the thread
+ * @opts: configuration, NULL for learning in the first loop with 30 % head-room
+ *
+ * Return: 0; -EINVAL with a sentence naming the contradiction; -EEXIST if the
+ * thread has one of that name; -ENOMEM or -EDQUOT if the initial block was
+ * refused; -EOPNOTSUPP for a configuration that this version does not offer.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_create(
+	struct tmk_workspace **out, const char *id,
+	const struct tmk_workspace_opts *opts);
+
+/**
+ * tmk_workspace_lookup() - find a workspace of this thread by its name
+ *
+ * Return: 0 or -ENOENT.
+ */
+TMK_API int tmk_workspace_lookup(struct tmk_workspace **out, const char *id);
+
+/**
+ * tmk_workspace_destroy() - give everything back; tensors in it become stale
+ * @ws: the workspace or NULL; must not be open
+ *
+ * Return: 0; -EBUSY if it is open (nothing happened); -EPERM from another
+ * thread; -ESTALE if it was destroyed before.
+ */
+TMK_API int tmk_workspace_destroy(struct tmk_workspace *ws);
+
+/** tmk_workspace_destroy_all() - destroy every workspace of this thread */
+TMK_API int tmk_workspace_destroy_all(void);
+
+/**
+ * tmk_workspace_push() - open the workspace: a scope begins
+ * @ws: the workspace; re-entering the innermost open one nests
+ *
+ * Return: 0; -EBUSY if it is open but not innermost; -EPERM from another
+ * thread; -ESTALE if it was destroyed.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_push(struct tmk_workspace *ws);
+
+/**
+ * tmk_workspace_pop() - close the innermost scope, which must be of @ws
+ *
+ * Return: 0; -EINVAL if @ws is not innermost (nothing happened); -ENOMEM or
+ * -EDQUOT if the learned block was refused: the scope is closed, the next
+ * cycle spills and learning is tried again at its end.
+ */
+TMK_API int tmk_workspace_pop(struct tmk_workspace *ws);
+
+/** tmk_workspace_current() - the innermost open one of this thread, or NULL */
+TMK_API struct tmk_workspace *tmk_workspace_current(void);
+
+/**
+ * tmk_workspace_alloc() - raw memory from the open workspace
+ * @out: the memory, aligned as configured, not zeroed unless asked
+ * @ws: an open workspace of this thread
+ * @bytes: not 0
+ * @zero: clear it
+ *
+ * Return: 0; -EINVAL for 0 bytes; -EOVERFLOW; -ESTALE or -EPERM as for push;
+ * -ENOTCONN if it is not open; -ENOMEM or -EDQUOT if it did not fit and the
+ * spill was refused.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
+					       struct tmk_workspace *ws,
+					       size_t bytes, bool zero);
+
+/** tmk_workspace_initialize() - make the block now from what was learned */
+TMK_API int tmk_workspace_initialize(struct tmk_workspace *ws);
+
+/** tmk_workspace_id() - its name; "" for NULL */
+TMK_API const char *tmk_workspace_id(const struct tmk_workspace *ws);
+
+/** tmk_workspace_info() - read all counters. Return: 0, -EPERM, -ESTALE. */
+TMK_API int tmk_workspace_info(struct tmk_workspace_info *out,
+			       const struct tmk_workspace *ws);
+
+/*
+ * The scope idiom: TMK_WORKSPACE_SCOPE(ws) { ... } runs the block with @ws open
+ * and closes it however the block is left (break, return and goto included; not
+ * longjmp). If the workspace cannot be opened the block is skipped: check with
+ * tmk_workspace_push() instead where that matters.
+ */
+struct tmk__scope {
+	struct tmk_workspace *ws;
+	int once;
+};
+
+static inline struct tmk__scope tmk__scope_begin(struct tmk_workspace *ws)
+{
+	struct tmk__scope scope = { ws, 1 };
+
+	if (tmk_workspace_push(ws)) {
+		scope.ws = NULL;
+		scope.once = 0;
+	}
+	return scope;
+}
+
+static inline void tmk__scope_end(struct tmk__scope *scope)
+{
+	if (scope->ws)
+		(void)tmk_workspace_pop(scope->ws);
+}
+
+#define TMK_WORKSPACE_SCOPE(ws)                                         \
+	for (struct tmk__scope __attribute__((cleanup(tmk__scope_end))) \
+	     tmk__scope_ = tmk__scope_begin(ws);                        \
+	     tmk__scope_.once; tmk__scope_.once = 0)
+
+#endif /* TMK_WORKSPACE_H */
