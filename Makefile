@@ -42,6 +42,9 @@ LDFLAGS_ALL = $(LDFLAGS) -pthread $(SAN_FLAGS)
 ifeq ($(V),1)
 Q :=
 say = @:
+else ifneq ($(findstring s,$(filter-out --%,$(firstword $(MAKEFLAGS)))),)
+Q := @
+say = @:
 else
 Q := @
 say = @printf '  %-7s %s\n' $(1) $(2)

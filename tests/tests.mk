@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the tmk authors
+#
+# Test programs are found by place. Kselftests are static, so that they run in
+# a bare initramfs; unit tests see the library's insides and link it statically.
+
+UNIT_PROGS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,\
+	$(wildcard tests/unit/*.c))
+KSELF_PROGS := $(patsubst tests/kselftest/%.c,build/tests/kselftest/%,\
+	$(wildcard tests/kselftest/*.c))
+SHIM_PROGS := $(patsubst tests/shim/%.c,$(B)/tests/shim/%,\
+	$(wildcard tests/shim/*.c))
+
+.PHONY: tests-unit tests-kselftest tests-shim
+tests: tests-unit tests-kselftest tests-shim
+tests-unit: $(UNIT_PROGS)
+tests-kselftest: $(KSELF_PROGS)
+tests-shim: $(SHIM_PROGS)
+
+$(B)/tests/unit/%: tests/unit/%.c $(B)/lib/libtmk.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/harness -Ilib -Itests/unit -o $@ $< \
+		$(B)/lib/libtmk.a $(LDFLAGS_ALL) $(LIB_LIBS)
+
+build/tests/kselftest/%: tests/kselftest/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out $(SAN_FLAGS),$(CFLAGS_ALL)) -Itests/harness \
+		-Itests/kselftest -o $@ $< -static -pthread
+
+# Pure kernel code in user space, on stand-ins for the kernel's headers.
+$(B)/tests/shim/%: tests/shim/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -Itests/shim/include -Ikmod $(CFLAGS_ALL) -Itests/harness \
+		-o $@ $< $(LDFLAGS_ALL)
+
+-include $(UNIT_PROGS:=.d) $(KSELF_PROGS:=.d) $(SHIM_PROGS:=.d)
