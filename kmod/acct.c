@@ -45,7 +45,7 @@ static bool counter_add(struct ktmk_counter *counter, u64 bytes)
 		u64 max = READ_ONCE(counter->max);
 
 		/* A limit below the use refuses everything but nothing. */
-		if ((u64)old > max || bytes > max - old)
+		if (bytes && ((u64)old > max || bytes > max - old))
 			return false;
 		if (bytes > KTMK_CHARGE_MAX - old)
 			return false;
@@ -85,7 +85,9 @@ static void counter_raise_peak(struct ktmk_counter *counter)
  * the safe side, and a retry clears it up.
  *
  * Peaks are raised after the whole path agreed, so that a refused charge leaves
- * no trace. A concurrent uncharge can hide a peak that lasted an instant.
+ * no trace of its own. A concurrent uncharge can hide a peak that lasted an
+ * instant, and what a concurrent charge carried for an instant before an
+ * ancestor refused it can be part of one; no peak ever exceeds its own limit.
  *
  * Context: any.
  * Return: true if charged; false if refused, in which case nothing changed.

@@ -136,6 +136,8 @@ struct file *ktmk_backing_open(const struct ktmk_region_params *params,
 		/* The kernel did not open this file for us; fput() puts. */
 		__module_get(THIS_MODULE);
 		file->f_op = fops;
+		/* As if it had been opened by name: pread() works. */
+		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 		file->f_mode &= ~FMODE_CAN_WRITE;
 		inode->i_fop = fops;
 	}

@@ -171,6 +171,8 @@ int ktmk_backing_init(void);
 void ktmk_backing_exit(void);
 
 /* populate.c */
+int ktmk_populate_room(struct ktmk_region *region,
+		       struct ktmk_refusal *refusal);
 int ktmk_populate(struct ktmk_region *region, struct inode *inode,
 		  struct ktmk_refusal *refusal);
 bool ktmk_populate_own_works(void);

@@ -289,14 +289,31 @@ static int populate_shmem_at(struct populate *p, pgoff_t index, pgoff_t *next)
 
 		return err == -ENOMEM || err == -ENOSPC ? refuse_alloc(p) : err;
 	}
+	/* It is in the mapping: the release puts the reference on it. */
 	if (populate_require(p) && populate_huge(p) &&
-	    folio_order(folio) < HPAGE_PMD_ORDER) {
-		folio_put(folio);
+	    folio_order(folio) < HPAGE_PMD_ORDER)
 		return refuse_alloc(p);
-	}
 	folio_mark_dirty(folio);
 	populate_count(p, folio);
 	*next = index + folio_nr_pages(folio);
+	return 0;
+}
+
+/**
+ * ktmk_populate_room() - is there any point in trying?
+ * @region: the region, not populated
+ * @refusal: filled in if not
+ *
+ * What cannot be there need not be looked for at everybody's expense.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int ktmk_populate_room(struct ktmk_region *region, struct ktmk_refusal *refusal)
+{
+	struct populate p = { .region = region, .refusal = refusal };
+
+	if (region->params.length > bytes_available())
+		return refuse_memory(&p, TMK_IOC_REFUSAL_MEMORY);
 	return 0;
 }
 
@@ -321,10 +338,6 @@ int ktmk_populate(struct ktmk_region *region, struct inode *inode,
 	};
 	pgoff_t index, next;
 	int err;
-
-	/* What cannot be there need not be tried at everybody's expense. */
-	if (region->params.length > bytes_available())
-		return refuse_memory(&p, TMK_IOC_REFUSAL_MEMORY);
 
 	for (index = 0; index < p.end; index = next) {
 		if (fatal_signal_pending(current))

@@ -238,6 +238,9 @@ struct file *ktmk_region_create(const struct ktmk_region_params *params,
 	region->charged = params->length;
 	region->physical = params->length;
 
+	err = ktmk_populate_room(region, refusal);
+	if (err)
+		goto err_uncharge;
 	file = ktmk_backing_open(params, &ktmk_region_fops);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);
