@@ -420,6 +420,8 @@ int __init ktmk_region_init(void)
 	ktmk_region_fops.unlocked_ioctl = ktmk_region_ioctl;
 	ktmk_region_fops.compat_ioctl = compat_ptr_ioctl;
 	ktmk_region_fops.show_fdinfo = region_show_fdinfo;
+	/* shmem's own insists, on debug kernels, that the file is its. */
+	ktmk_region_fops.get_unmapped_area = thp_get_unmapped_area;
 	/* Written through a mapping only; its size is for ever. */
 	ktmk_region_fops.write = NULL;
 	ktmk_region_fops.write_iter = NULL;
