@@ -3,7 +3,17 @@
 /*
  * Arithmetic on tensors. Every function checks type, shape and validity of each
  * argument first and names the one that is wrong; nothing is written then.
- * Arguments are f32 unless said otherwise. Output arguments come first.
+ * Arguments are f32 unless said otherwise. Output arguments come first. Views
+ * with any strides are taken everywhere. An output may be the very same tensor
+ * as an input where an operation goes element by element or row by row; it may
+ * not otherwise share memory with an input (-EINVAL).
+ *
+ * Matrix products run on OpenBLAS, or on plain C with TMK_BLAS=ref in the
+ * environment. OpenBLAS' number of threads is the process's own affair and is
+ * not changed (OPENBLAS_NUM_THREADS sets it). A matrix that has a stride of 1
+ * in neither direction, or a size beyond 2^31 - 1, cannot be said in cblas: its
+ * product is computed by the plain C code. Slices and transposes of a matrix
+ * never are such.
  */
 #ifndef TMK_BLAS_H
 #define TMK_BLAS_H
@@ -32,7 +42,11 @@ TMK_API TMK_MUST_CHECK int tmk_gemm(struct tmk_tensor *c, float alpha,
 TMK_API TMK_MUST_CHECK int tmk_axpy(struct tmk_tensor *y, float alpha,
 				    const struct tmk_tensor *x);
 
-/** tmk_tensor_fill() - set every element (f32, i32) */
+/**
+ * tmk_tensor_fill() - set every element (f32, i32)
+ *
+ * Return: 0; -EINVAL; -ERANGE if @value is no i32 and @t is; -ESTALE.
+ */
 TMK_API TMK_MUST_CHECK int tmk_tensor_fill(struct tmk_tensor *t, double value);
 
 /** tmk_tensor_zero() - set every byte to 0, any type */
@@ -55,7 +69,7 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_mul(struct tmk_tensor *out,
 /** tmk_tensor_scale() - t *= alpha */
 TMK_API TMK_MUST_CHECK int tmk_tensor_scale(struct tmk_tensor *t, float alpha);
 
-/** tmk_tensor_relu() - out = max(x, 0) */
+/** tmk_tensor_relu() - out = max(x, 0); NaN stays NaN */
 TMK_API TMK_MUST_CHECK int tmk_tensor_relu(struct tmk_tensor *out,
 					   const struct tmk_tensor *x);
 
@@ -79,7 +93,8 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_softmax(struct tmk_tensor *out,
  * @x: logits, m x n
  * @labels: i32, m, each 0..n-1
  *
- * Return: 0; -EINVAL; -ERANGE for a label out of range; -ESTALE.
+ * Return: 0; -EINVAL, also without any row; -ERANGE for a label out of range;
+ * -ESTALE. @loss is written last.
  */
 TMK_API TMK_MUST_CHECK int tmk_softmax_xent(float *loss, struct tmk_tensor *dx,
 					    const struct tmk_tensor *x,
@@ -89,7 +104,7 @@ TMK_API TMK_MUST_CHECK int tmk_softmax_xent(float *loss, struct tmk_tensor *dx,
 TMK_API TMK_MUST_CHECK int tmk_tensor_argmax_rows(struct tmk_tensor *out,
 						  const struct tmk_tensor *x);
 
-/** tmk_blas_name() - "openblas" or "reference" (environment TMK_BLAS=ref) */
+/** tmk_blas_name() - "openblas", "reference", or "?" if TMK_BLAS is neither */
 TMK_API const char *tmk_blas_name(void);
 
 #endif /* TMK_BLAS_H */

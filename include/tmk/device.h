@@ -38,7 +38,9 @@ enum tmk_backend {
  * @max_physical_bytes: process limit on bytes that occupy RAM, 0 =
  *	TMK_MAX_PHYSICAL_BYTES or the same default
  * @initial_bytes: reserved and populated by tmk_open(), 0 = TMK_INITIAL_BYTES
- *	or nothing; served to the regions that are created first
+ *	or nothing: one huge region, handed out whole to the first huge region
+ *	that would use at least 7/8 of it, and given back before anything is
+ *	refused
  * @device_path: the device node, NULL = /dev/tmk
  */
 struct tmk_open_opts {
@@ -61,10 +63,14 @@ struct tmk_open_opts {
  *
  * Opening again with NULL counts and needs another tmk_close(). Thread-safe.
  *
+ * After fork() the child's library is open as the parent's was; what it inherits
+ * is mapped in both and counted by both, and the limits are each one's own. The
+ * reservation of @initial_bytes stays with the parent.
+ *
  * Return: 0; -EBUSY if it is open and @opts is not NULL; -ENODEV or -EACCES if
  * the backend that was asked for cannot be used; -EINVAL for bad options or
  * environment values of a limit (never ignored); -EDQUOT or -ENOMEM if
- * @initial_bytes could not be had.
+ * @initial_bytes could not be had; -ENOMEM.
  */
 TMK_API TMK_MUST_CHECK int tmk_open(const struct tmk_open_opts *opts);
 
@@ -74,8 +80,8 @@ TMK_API TMK_MUST_CHECK int tmk_open(const struct tmk_open_opts *opts);
  * The last one gives back what the library itself holds. Memory that the
  * program still holds stays valid and charged until it is given back.
  *
- * Return: 0, or -EBUSY (with a sentence naming how much of what) if the
- * program still holds memory; the library is closed all the same.
+ * Return: 0, also if the library is not open; -EBUSY (with a sentence naming how
+ * much of what) if the program still holds memory: it is closed all the same.
  */
 TMK_API int tmk_close(void);
 

@@ -93,10 +93,12 @@ struct tmk_region_info {
  *
  * The process limit is charged first, then the backend's. Thread-safe.
  *
- * Return: 0; -EINVAL for bad options; -ENOMEM if the process limit, memory.max,
- * RLIMIT_MEMLOCK or the machine refuses; -EDQUOT if a tmk limit of a cgroup
- * refuses; -EOPNOTSUPP if the backend has no such kind. After a refusal
- * tmk_refusal_last() has the numbers.
+ * Return: 0; -EINVAL for bad options; -EOVERFLOW if @bytes cannot be rounded up;
+ * -ENOMEM if the process limit, memory.max, RLIMIT_MEMLOCK or the machine
+ * refuses, or if huge pages were required and cannot be had; -EDQUOT if a tmk
+ * limit of a cgroup refuses; -EOPNOTSUPP if the backend has no such kind or
+ * cannot choose a node; or as tmk_open(). Nothing has changed then. After a
+ * refusal tmk_refusal_last() has the numbers.
  */
 TMK_API TMK_MUST_CHECK int tmk_region_create(struct tmk_region **out,
 					     size_t bytes,
@@ -104,11 +106,16 @@ TMK_API TMK_MUST_CHECK int tmk_region_create(struct tmk_region **out,
 
 /**
  * tmk_region_import() - map a region from a descriptor that another process
- * passed; its creator stays charged, the process ledger counts it as mapped
+ * passed
  * @out: the region, with one reference
  * @fd: the descriptor; duplicated, the caller keeps its own
  *
- * Return: 0; -EBADF; -EINVAL if it is not a region of this backend.
+ * Its creator stays charged for the RAM. The process ledger counts it in all
+ * bytes, as it counts what it maps, and not in those that occupy RAM.
+ *
+ * Return: 0; -EBADF; -EINVAL if it is not a region of this backend; -ENOMEM if
+ * the process limit refuses or, for a pinned region of the user backend,
+ * RLIMIT_MEMLOCK; or as tmk_open().
  */
 TMK_API TMK_MUST_CHECK int tmk_region_import(struct tmk_region **out, int fd);
 

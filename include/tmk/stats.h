@@ -37,9 +37,11 @@ struct tmk_counter {
  * @physical: those that occupy RAM
  * @by_use: @total by use
  * @by_kind: @total by enum tmk_kind
- * @max_bytes: the process limit on @total
+ * @max_bytes: the process limit on @total; TMK_UNLIMITED until the library is
+ *	opened for the first time
  * @max_physical_bytes: the process limit on @physical
- * @refused: requests refused by any limit
+ * @refused: how often a limit refused; a request that then found another way,
+ *	for example by dropping the reservation, counts as well
  * @regions: regions alive
  * @regions_created: regions ever created: flat in a warmed-up loop
  * @backend_calls: system calls made by the library: flat in a warmed-up loop
@@ -61,6 +63,9 @@ struct tmk_stats {
 /**
  * tmk_stats_snapshot() - read all counters
  * @out: filled in up to @out->stats_size, which the caller sets
+ *
+ * Each counter is read atomically, all of them together are not. Does not open
+ * the library.
  *
  * Return: 0, -EINVAL if @stats_size is too small or too large.
  */

@@ -9,6 +9,17 @@
  * the scope that it was made in ends: later use is detected and gives -ESTALE.
  * Handles of workspace tensors live as long as their memory and need no
  * tmk_tensor_put(); dropping them early is allowed.
+ *
+ * A struct tmk_tensor * is a handle and no address. It is told from every
+ * other one that ever was, however often its memory was reused: a tensor whose
+ * scope has ended, whose workspace is destroyed or that was put for the last
+ * time is refused with -ESTALE by every function here, in every build. Any
+ * thread may use a tensor while its scope is open; only the workspace's own
+ * thread may make views of it (-EPERM).
+ *
+ * A tensor with a region of its own takes whole pages: base pages, or huge
+ * ones where rounding up to 2 MiB adds at most an eighth. Many small long-lived
+ * tensors are better made over one region with tmk_tensor_from_region().
  */
 #ifndef TMK_TENSOR_H
 #define TMK_TENSOR_H
@@ -61,7 +72,7 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_create(struct tmk_tensor **out,
 /**
  * tmk_tensor_create_in() - the same in a given place
  * @ws: an open workspace; or NULL for a region of its own (detached)
- * @opts: for a region of its own: its kind; NULL = default
+ * @opts: for a region of its own: its kind; NULL = by size. NULL with @ws
  */
 TMK_API TMK_MUST_CHECK int tmk_tensor_create_in(
 	struct tmk_tensor **out, struct tmk_workspace *ws,
@@ -93,12 +104,16 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_slice(struct tmk_tensor **out,
 					    struct tmk_tensor *base, int dim,
 					    int64_t begin, int64_t end);
 
-/** tmk_tensor_transpose() - a view with two dimensions exchanged */
+/** tmk_tensor_transpose() - a view with two dimensions exchanged; as slice */
 TMK_API TMK_MUST_CHECK int tmk_tensor_transpose(struct tmk_tensor **out,
 						struct tmk_tensor *base, int a,
 						int b);
 
-/** tmk_tensor_reshape() - a view of a dense tensor with another shape */
+/**
+ * tmk_tensor_reshape() - a view of a dense tensor with another shape
+ *
+ * Return: 0; -EINVAL, also if @base is not dense; -EOVERFLOW; -ESTALE.
+ */
 TMK_API TMK_MUST_CHECK int tmk_tensor_reshape(struct tmk_tensor **out,
 					      struct tmk_tensor *base, int rank,
 					      const int64_t *shape);
@@ -113,6 +128,8 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_dup(struct tmk_tensor **out,
 /**
  * tmk_tensor_detach() - a dense copy outside of all workspaces; a detached
  * tensor is returned as it is with one more reference
+ *
+ * Return: 0, -ESTALE, or as tmk_tensor_create().
  */
 TMK_API TMK_MUST_CHECK int tmk_tensor_detach(struct tmk_tensor **out,
 					     struct tmk_tensor *tensor);
@@ -120,10 +137,10 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_detach(struct tmk_tensor **out,
 /** tmk_tensor_get() - take a reference. Return: @tensor. */
 TMK_API struct tmk_tensor *tmk_tensor_get(struct tmk_tensor *tensor);
 
-/** tmk_tensor_put() - drop a reference; NULL is allowed */
+/** tmk_tensor_put() - drop a reference; NULL and stale ones are allowed */
 TMK_API void tmk_tensor_put(struct tmk_tensor *tensor);
 
-/** tmk_tensor_is_attached() - its memory belongs to a workspace */
+/** tmk_tensor_is_attached() - its memory is of a workspace, or was if stale */
 TMK_API bool tmk_tensor_is_attached(const struct tmk_tensor *tensor);
 
 /** tmk_tensor_workspace() - that workspace, or NULL (also if destroyed) */
@@ -135,8 +152,9 @@ TMK_API struct tmk_workspace *tmk_tensor_workspace(
  * @tensor: the tensor
  * @name: what to call it in the sentence, for example "A"
  *
- * Return: 0, or -ESTALE with a sentence naming the argument, the workspace, the
- * generation that the tensor is of and the one met.
+ * Return: 0; -EINVAL for NULL and for what never was a tensor; -ESTALE with a
+ * sentence naming the argument, the workspace, the generation that the tensor
+ * is of and the one met.
  */
 TMK_API int tmk_tensor_check(const struct tmk_tensor *tensor, const char *name);
 
@@ -146,14 +164,17 @@ TMK_API int tmk_tensor_check(const struct tmk_tensor *tensor, const char *name);
  */
 TMK_API void *tmk_tensor_data(const struct tmk_tensor *tensor);
 
+/** tmk_tensor_dtype() - its element type, 0 if stale */
 TMK_API enum tmk_dtype tmk_tensor_dtype(const struct tmk_tensor *tensor);
+/** tmk_tensor_rank() - how many dimensions, -ESTALE or -EINVAL if stale */
 TMK_API int tmk_tensor_rank(const struct tmk_tensor *tensor);
-/** tmk_tensor_shape() - its sizes, tmk_tensor_rank() of them */
+/** tmk_tensor_shape() - its sizes, tmk_tensor_rank() of them, NULL if stale */
 TMK_API const int64_t *tmk_tensor_shape(const struct tmk_tensor *tensor);
-/** tmk_tensor_strides() - its strides in elements */
+/** tmk_tensor_strides() - its strides in elements, NULL if stale */
 TMK_API const int64_t *tmk_tensor_strides(const struct tmk_tensor *tensor);
-/** tmk_tensor_nr() - how many elements */
+/** tmk_tensor_nr() - how many elements, -ESTALE or -EINVAL if stale */
 TMK_API int64_t tmk_tensor_nr(const struct tmk_tensor *tensor);
+/** tmk_tensor_is_dense() - row-major without gaps; false if stale */
 TMK_API bool tmk_tensor_is_dense(const struct tmk_tensor *tensor);
 
 #endif /* TMK_TENSOR_H */

@@ -20,7 +20,16 @@
  *	tmk_workspace_destroy(ws);
  *
  * Scopes are a stack per thread. A workspace belongs to the thread that
- * created it unless it was created shared.
+ * created it unless it was created shared: other threads are refused with
+ * -EPERM. When its thread exits it is destroyed, open or not.
+ *
+ * A destroyed workspace is gone: its handle gives -ESTALE for ever, also when
+ * other workspaces have been created since. A handle is no address.
+ *
+ * After fork() the parent's workspaces are the parent's: the child is refused
+ * with -EPERM and finds the tensors in them stale. It may create its own.
+ *
+ * A scope that is left by longjmp() stays open.
  */
 #ifndef TMK_WORKSPACE_H
 #define TMK_WORKSPACE_H
@@ -79,9 +88,10 @@ enum tmk_ws_debug {
  * @min_bytes: the block is at least this large once it exists
  * @max_bytes: the block is at most this large, 0 = unlimited
  * @max_total_bytes: block, spills and pinned entries together, 0 = unlimited
- * @overallocation_limit: head-room as a fraction; 0.3 by default
- * @cycles_before_initialization: for OVER_TIME; 0 = only by hand
- * @alignment: of every allocation, a power of two, 0 = 64
+ * @overallocation_limit: head-room as a fraction, read with OVERALLOCATE; 0.3 by
+ *	default
+ * @cycles_before_initialization: read with OVER_TIME; 0 = only by hand
+ * @alignment: of every allocation, a power of two from 8 to 4096, 0 = 64
  * @allocation: enum tmk_ws_allocation
  * @spill: enum tmk_ws_spill
  * @learning: enum tmk_ws_learning
@@ -89,9 +99,15 @@ enum tmk_ws_debug {
  * @mirroring: enum tmk_ws_mirroring
  * @location: enum tmk_ws_location
  * @debug: enum tmk_ws_debug
- * @region: kind, flags and node of the memory
+ * @region: kind, flags and node of the memory, of the block and of spills. Kind 0,
+ *	the default: huge pages where rounding up to 2 MiB adds at most an eighth,
+ *	base pages otherwise. Name NULL: the workspace's id
  * @path: for TMK_WS_LOCATION_FILE: a file, or NULL for an unnamed one
  * @temp_dir: for TMK_WS_LOCATION_FILE without @path, NULL = TMPDIR or /tmp
+ *
+ * The block is align(need x (1 + overallocation_limit)) bytes, at least
+ * @min_bytes, at most @max_bytes and @max_total_bytes rounded down to the
+ * alignment; need is @initial_bytes or what was learned.
  */
 struct tmk_workspace_opts {
 	size_t opts_size;
@@ -114,17 +130,21 @@ struct tmk_workspace_opts {
 	const char *path;
 	const char *temp_dir;
 };
-#define TMK_WORKSPACE_OPTS_INIT                                             \
-	{                                                                   \
-		.opts_size = sizeof(struct tmk_workspace_opts),             \
-		.overallocation_limit = 0.3, .region = TMK_REGION_OPTS_INIT \
+#define TMK_WORKSPACE_OPTS_INIT                                      \
+	{                                                            \
+		.opts_size = sizeof(struct tmk_workspace_opts),      \
+		.overallocation_limit = 0.3, .region = {             \
+			.opts_size = sizeof(struct tmk_region_opts), \
+			.node = TMK_NODE_ANY                         \
+		}                                                    \
 	}
 
 /**
  * struct tmk_workspace_info - every counter of a workspace
  * @size: bytes of the block, 0 while there is none
- * @offset: where the next allocation goes
- * @block: bytes that one cycle may use (rings: one block of the ring)
+ * @offset: where in the block the next allocation goes, 0 while closed
+ * @block: the need that @size was learned from, without head-room (rings: one
+ *	block of the ring); 0 if it was not learned
  * @cycle: bytes allocated in this cycle, spilled ones included
  * @last: @cycle of the cycle before
  * @max: the largest @cycle so far
@@ -192,7 +212,11 @@ TMK_API int tmk_workspace_lookup(struct tmk_workspace **out, const char *id);
  */
 TMK_API int tmk_workspace_destroy(struct tmk_workspace *ws);
 
-/** tmk_workspace_destroy_all() - destroy every workspace of this thread */
+/**
+ * tmk_workspace_destroy_all() - destroy every workspace of this thread
+ *
+ * Return: 0; -EBUSY if one is open (nothing happened).
+ */
 TMK_API int tmk_workspace_destroy_all(void);
 
 /**
@@ -223,23 +247,47 @@ TMK_API struct tmk_workspace *tmk_workspace_current(void);
  * @bytes: not 0
  * @zero: clear it
  *
+ * Memory in the block holds what an earlier cycle left there unless @zero.
+ *
  * Return: 0; -EINVAL for 0 bytes; -EOVERFLOW; -ESTALE or -EPERM as for push;
  * -ENOTCONN if it is not open; -ENOMEM or -EDQUOT if it did not fit and the
- * spill was refused.
+ * spill was refused: no counter has changed then.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
 					       struct tmk_workspace *ws,
 					       size_t bytes, bool zero);
 
-/** tmk_workspace_initialize() - make the block now from what was learned */
+/**
+ * tmk_workspace_initialize() - make the block now from what was learned
+ * @ws: may be open while it has no block; what was spilled stays until the end
+ *	of the scope
+ *
+ * A block that exists is made larger under TMK_WS_SPILL_REALLOCATE only.
+ *
+ * Return: 0, also if there is nothing to do; -ENODATA if nothing was learned
+ * and there is no minimum; -EINVAL if it does not learn and has no block;
+ * -EBUSY if it is open and its block would have to be made larger; -EPERM,
+ * -ESTALE; -ENOMEM or -EDQUOT if the block was refused.
+ */
 TMK_API int tmk_workspace_initialize(struct tmk_workspace *ws);
 
-/** tmk_workspace_id() - its name; "" for NULL */
+/** tmk_workspace_id() - its name; "" for NULL or a destroyed one */
 TMK_API const char *tmk_workspace_id(const struct tmk_workspace *ws);
 
 /** tmk_workspace_info() - read all counters. Return: 0, -EPERM, -ESTALE. */
 TMK_API int tmk_workspace_info(struct tmk_workspace_info *out,
 			       const struct tmk_workspace *ws);
+
+/**
+ * tmk_workspace_region() - the region behind the block, to ask about its pages
+ * @ws: a workspace of this thread
+ *
+ * Return: the region, which stays the workspace's own: valid until its block
+ * grows or it is destroyed; NULL while there is none, or if @ws is not a
+ * workspace of this thread.
+ */
+TMK_API const struct tmk_region *tmk_workspace_region(
+	const struct tmk_workspace *ws);
 
 /*
  * The scope idiom: TMK_WORKSPACE_SCOPE(ws) { ... } runs the block with @ws open
@@ -269,9 +317,14 @@ static inline void tmk__scope_end(struct tmk__scope *scope)
 		(void)tmk_workspace_pop(scope->ws);
 }
 
-#define TMK_WORKSPACE_SCOPE(ws)                                         \
+/* A name of its own for each use: scopes may be nested. */
+#define TMK__SCOPE_NAME(number) TMK__SCOPE_NAME_(number)
+#define TMK__SCOPE_NAME_(number) tmk__scope_##number
+#define TMK__SCOPE(ws, name)                                            \
 	for (struct tmk__scope __attribute__((cleanup(tmk__scope_end))) \
-	     tmk__scope_ = tmk__scope_begin(ws);                        \
-	     tmk__scope_.once; tmk__scope_.once = 0)
+	     name = tmk__scope_begin(ws);                               \
+	     name.once; name.once = 0)
+
+#define TMK_WORKSPACE_SCOPE(ws) TMK__SCOPE(ws, TMK__SCOPE_NAME(__COUNTER__))
 
 #endif /* TMK_WORKSPACE_H */

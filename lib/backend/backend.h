@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * What a backend has to supply, and what the two of them share. Nothing above
+ * this directory knows which one runs.
+ */
+#ifndef TMK_BACKEND_H
+#define TMK_BACKEND_H
+
+#include "../internal.h"
+
+#define TMK__BACKEND_VERSION 1
+#define TMK__FEATURES_MAX 16
+
+/**
+ * struct tmk__backend_region - a region as its backend sees it
+ * @fd: its descriptor, which can be mapped and passed on; owned
+ * @data: where it is mapped; aligned to its page size
+ * @bytes: its length
+ * @kind: as created
+ * @flags: as created
+ * @node: as created
+ * @locked: this process locked it (user backend)
+ */
+struct tmk__backend_region {
+	int fd;
+	void *data;
+	uint64_t bytes;
+	enum tmk_kind kind;
+	uint32_t flags;
+	int32_t node;
+	bool locked;
+};
+
+/**
+ * struct tmk__features - what a backend can do, filled in row by row
+ * @rows: as tmk_backend_info() hands them out
+ * @reasons: behind the rows
+ * @nr: how many
+ */
+struct tmk__features {
+	struct tmk_backend_feature rows[TMK__FEATURES_MAX];
+	char reasons[TMK__FEATURES_MAX][200];
+	size_t nr;
+};
+
+/**
+ * struct tmk__backend_ops - one sort of backend
+ * @version: TMK__BACKEND_VERSION
+ * @backend: its name for programs
+ * @name: its name for people
+ *
+ * Every function that returns int returns 0, or a negative errno with the
+ * sentence set and nothing changed. All of them may be called by several
+ * threads at once. Those that take no state work also after close(): regions
+ * outlive the library's being open. Members whose names begin with ext_ may be
+ * NULL, which means -EOPNOTSUPP.
+ */
+struct tmk__backend_ops {
+	uint32_t version;
+	enum tmk_backend backend;
+	const char *name;
+
+	/*
+	 * Get ready. @device_path: the device node, or NULL for the usual.
+	 * @why: says, for people, what was found.
+	 * Fails with -ENODEV or -EACCES where it cannot work here.
+	 */
+	int (*open)(void **state, const char *device_path, char *why,
+		    size_t len);
+
+	/* Undo open(). */
+	void (*close)(void *state);
+
+	/* What it can do here. May make a trial, so it may take milliseconds. */
+	void (*features)(void *state, struct tmk__features *out);
+
+	/*
+	 * Make a region. kind, flags, node and bytes of @region are set, checked
+	 * and rounded; the rest is filled in. The memory is charged to whoever
+	 * the backend charges, zeroed, populated and mapped writable, with no
+	 * fault to come, and shared with children and with whoever gets the
+	 * descriptor. With TMK_REGION_F_REQUIRE it has 2 MiB pages only.
+	 * A limit that refuses is told by tmk__refuse().
+	 */
+	int (*region_create)(void *state, struct tmk__backend_region *region,
+			     const char *name);
+
+	/*
+	 * Map the region behind @region->fd, fill in the rest of @region, and
+	 * its name. The descriptor is the region's on success, the caller's
+	 * otherwise. -EINVAL if it is no region of this backend.
+	 */
+	int (*region_import)(void *state, struct tmk__backend_region *region,
+			     char name[TMK_NAME_BYTES]);
+
+	/* Unmap and close. Cannot fail. */
+	void (*region_destroy)(const struct tmk__backend_region *region);
+
+	/* What was really obtained: the bytes_* members, physical_bytes and */
+	/* cgroup_id of @out. */
+	int (*region_info)(struct tmk_region_info *out,
+			   const struct tmk__backend_region *region);
+};
+
+extern const struct tmk__backend_ops tmk__backend_dev;
+extern const struct tmk__backend_ops tmk__backend_user;
+
+/* select.c */
+int tmk__backend_select(const struct tmk__backend_ops **out, void **state,
+			enum tmk_backend wanted, const char *device_path,
+			char *why, size_t len);
+int tmk__backend_round(uint64_t *bytes, const struct tmk_region_opts *o);
+void tmk__feature_add(struct tmk__features *f, const char *name, bool available,
+		      const char *fmt, ...) TMK__PRINTF(4, 5);
+
+/* map.c */
+int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align);
+int tmk__map_populate(void *data, uint64_t bytes);
+void tmk__map_release(void *data, uint64_t bytes);
+
+/* thp.c */
+int tmk__thp_populate(void *data, uint64_t bytes);
+bool tmk__thp_works(char *why, size_t len);
+
+/* lock.c */
+int tmk__lock(void *data, uint64_t bytes, const char *what);
+bool tmk__lock_unlimited(void);
+uint64_t tmk__lock_limit(void);
+
+#endif /* TMK_BACKEND_H */

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * The backend on /dev/tmk: the kernel charges, limits and enforces. This is the
+ * only file that knows the ioctls. What the module offers is asked by feature
+ * bits; its version is shown to people and never looked at.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/tmk.h>
+
+#include "backend.h"
+
+#define DEVICE_PATH "/dev/tmk"
+
+/**
+ * struct dev - the backend while it is open
+ * @fd: the device
+ * @info: what it said of itself
+ */
+struct dev {
+	int fd;
+	struct tmk_ioc_info info;
+};
+
+static int dev_ioctl(int fd, unsigned long command, void *arg)
+{
+	tmk__calls_add(1);
+	if (tmk__fault("ioctl") || ioctl(fd, command, arg))
+		return -errno;
+	return 0;
+}
+
+/* The name of a group, from the local file only. */
+static void group_name(char *out, size_t len, gid_t gid)
+{
+	struct group *entry;
+	FILE *f;
+
+	snprintf(out, len, "%u", gid);
+	f = tmk__file_open("/etc/group");
+	if (!f)
+		return;
+	while ((entry = fgetgrent(f)))
+		if (entry->gr_gid == gid)
+			break;
+	if (entry)
+		snprintf(out, len, "%s", entry->gr_name);
+	fclose(f);
+}
+
+static int open_denied(const char *path)
+{
+	struct stat st;
+	char group[64];
+
+	tmk__calls_add(1);
+	if (stat(path, &st))
+		return tmk__error(-EACCES, "no permission to reach %s", path);
+	group_name(group, sizeof(group), st.st_gid);
+	return tmk__error(-EACCES,
+			  "no permission to open %s: it is of group %s with "
+			  "mode %04o; join the group, or have an "
+			  "administrator change it",
+			  path, group, st.st_mode & 07777);
+}
+
+static int open_failed(int err, const char *path)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ENXIO:
+	case -ENODEV:
+		return tmk__error(-ENODEV,
+				  "there is no %s: the module is not loaded "
+				  "(insmod tmk.ko loads it, tmkctl doctor "
+				  "says more)",
+				  path);
+	case -EACCES:
+	case -EPERM:
+		return open_denied(path);
+	default:
+		return tmk__error(err, "cannot open %s: %s", path,
+				  strerror(-err));
+	}
+}
+
+/* Is this the device, and does it speak as we do? */
+static int dev_greet(struct dev *dev, const char *path)
+{
+	int err;
+
+	dev->info.size = sizeof(dev->info);
+	err = dev_ioctl(dev->fd, TMK_IOC_INFO, &dev->info);
+	if (err)
+		return tmk__error(-ENODEV, "%s is not the device of tmk: %s",
+				  path, strerror(-err));
+	if (dev->info.out_abi_version != TMK_IOC_ABI_VERSION)
+		return tmk__error(-ENODEV,
+				  "the module behind %s has ABI version %u, "
+				  "this library needs %d",
+				  path, dev->info.out_abi_version,
+				  TMK_IOC_ABI_VERSION);
+	return 0;
+}
+
+static int dev_open(void **state, const char *device_path, char *why,
+		    size_t len)
+{
+	const char *path = device_path ? device_path : DEVICE_PATH;
+	struct dev *dev;
+	int err;
+
+	dev = tmk__fault("open") ? NULL : calloc(1, sizeof(*dev));
+	if (!dev)
+		return tmk__error(-ENOMEM, "no memory to open a backend");
+	tmk__calls_add(1);
+	dev->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (dev->fd < 0) {
+		err = open_failed(-errno, path);
+		goto err_free;
+	}
+	err = dev_greet(dev, path);
+	if (err)
+		goto err_close;
+	snprintf(why, len, "%s works: tmk %.*s, ABI %u", path,
+		 (int)sizeof(dev->info.out_version),
+		 (const char *)dev->info.out_version,
+		 dev->info.out_abi_version);
+	*state = dev;
+	return 0;
+
+err_close:
+	close(dev->fd);
+err_free:
+	free(dev);
+	return err;
+}
+
+static void dev_close(void *state)
+{
+	struct dev *dev = state;
+
+	tmk__calls_add(1);
+	close(dev->fd);
+	free(dev);
+}
+
+static const char *what_is(const struct tmk__backend_region *r)
+{
+	return r->kind == TMK_KIND_HUGE ? "a huge region" : "a pinned region";
+}
+
+static enum tmk_limit limit_of(uint32_t refusal)
+{
+	switch (refusal) {
+	case TMK_IOC_REFUSAL_MAX:
+		return TMK_LIMIT_CGROUP;
+	case TMK_IOC_REFUSAL_PHYSICAL_MAX:
+		return TMK_LIMIT_CGROUP_PHYSICAL;
+	case TMK_IOC_REFUSAL_MEMCG:
+		return TMK_LIMIT_MEMCG;
+	case TMK_IOC_REFUSAL_HUGE:
+		return TMK_LIMIT_HUGE;
+	case TMK_IOC_REFUSAL_MEMORY:
+		return TMK_LIMIT_MEMORY;
+	}
+	return TMK_LIMIT_NONE;
+}
+
+static int create_failed(int err, const struct tmk__backend_region *region,
+			 const struct tmk_ioc_region_create *cmd)
+{
+	struct tmk_refusal r = {
+		.limit = limit_of(cmd->out_refusal),
+		.asked = region->bytes,
+		.used = cmd->out_refusal_used,
+		.max = cmd->out_refusal_limit,
+	};
+	char asked[16];
+
+	tmk_bytes_format(asked, sizeof(asked), region->bytes);
+	if (r.limit == TMK_LIMIT_NONE)
+		return tmk__error(err, "cannot create %s of %s: %s",
+				  what_is(region), asked, strerror(-err));
+	tmk__cgroup_tmk_path(r.where, sizeof(r.where), cmd->out_refusal_cgroup);
+	if (r.limit == TMK_LIMIT_HUGE) {
+		/* The module says what is free, not what could be had. */
+		tmk__refusal(r.limit, r.asked, r.used, r.max, r.where);
+		return tmk__error(err,
+				  "cannot create %s of %s: it requires 2 MiB "
+				  "pages and memory is too fragmented",
+				  what_is(region), asked);
+	}
+	return tmk__refuse(err, what_is(region), &r);
+}
+
+/* Map it, and have it in the page tables before anybody waits for it. */
+static int dev_map(struct tmk__backend_region *region)
+{
+	int err;
+
+	err = tmk__map_fd(&region->data, region->fd, region->bytes,
+			  region->kind == TMK_KIND_PINNED ? tmk__page_bytes() :
+							    TMK__HUGE_BYTES);
+	if (err)
+		return err;
+	err = tmk__map_populate(region->data, region->bytes);
+	if (err)
+		tmk__map_release(region->data, region->bytes);
+	return err;
+}
+
+static int dev_region_create(void *state, struct tmk__backend_region *region,
+			     const char *name)
+{
+	const struct dev *dev = state;
+	struct tmk_ioc_region_create cmd = {
+		.size = sizeof(cmd),
+		.length = region->bytes,
+		.kind = (uint32_t)region->kind,
+		.node = region->node,
+		.backing_fd = -1,
+		.out_fd = -1,
+	};
+	int err;
+
+	if (region->flags & TMK_REGION_F_REQUIRE)
+		cmd.flags |= TMK_IOC_REGION_F_REQUIRE;
+	snprintf((char *)cmd.name, sizeof(cmd.name), "%s", name);
+	err = dev_ioctl(dev->fd, TMK_IOC_REGION_CREATE, &cmd);
+	if (err)
+		return create_failed(err, region, &cmd);
+	/* The ledger was charged with what is asked for. */
+	if (cmd.out_length != region->bytes) {
+		err = tmk__error(-EIO, "the module rounded %llu bytes to %llu",
+				 (unsigned long long)region->bytes,
+				 (unsigned long long)cmd.out_length);
+		goto err_close;
+	}
+	region->fd = cmd.out_fd;
+	err = dev_map(region);
+	if (err)
+		goto err_close;
+	return 0;
+
+err_close:
+	close(cmd.out_fd);
+	return err;
+}
+
+static int dev_region_import(void *state, struct tmk__backend_region *region,
+			     char name[TMK_NAME_BYTES])
+{
+	struct tmk_ioc_region_info cmd = { .size = sizeof(cmd) };
+
+	(void)state;
+	if (dev_ioctl(region->fd, TMK_IOC_REGION_INFO, &cmd))
+		return tmk__error(-EINVAL, "the descriptor is not a region of "
+					   "the module");
+	region->kind = (enum tmk_kind)cmd.out_kind;
+	region->flags = cmd.out_flags & TMK_IOC_REGION_F_REQUIRE ?
+				TMK_REGION_F_REQUIRE :
+				0;
+	region->node = cmd.out_node;
+	region->bytes = cmd.out_length;
+	snprintf(name, TMK_NAME_BYTES, "%.*s", TMK_NAME_BYTES - 1,
+		 (const char *)cmd.out_name);
+	return dev_map(region);
+}
+
+static void dev_region_destroy(const struct tmk__backend_region *region)
+{
+	tmk__map_release(region->data, region->bytes);
+	tmk__calls_add(1);
+	close(region->fd);
+}
+
+static int dev_region_info(struct tmk_region_info *out,
+			   const struct tmk__backend_region *region)
+{
+	struct tmk_ioc_region_info cmd = { .size = sizeof(cmd) };
+	int err;
+
+	err = dev_ioctl(region->fd, TMK_IOC_REGION_INFO, &cmd);
+	if (err)
+		return tmk__error(err, "cannot ask about a region: %s",
+				  strerror(-err));
+	out->physical_bytes = cmd.out_physical;
+	out->bytes_4k = cmd.out_bytes_4k;
+	out->bytes_large = cmd.out_bytes_large;
+	out->bytes_2m = cmd.out_bytes_2m;
+	out->bytes_1g = cmd.out_bytes_1g;
+	out->cgroup_id = cmd.out_cgroup_id;
+	return 0;
+}
+
+static bool offers(const struct dev *dev, enum tmk_ioc_feature feature)
+{
+	return dev->info.out_features & feature;
+}
+
+/* What the ABI has and neither module nor library offer yet, or one of them. */
+static void feature_kind(struct tmk__features *f, const struct dev *dev,
+			 const char *name, enum tmk_ioc_kind kind)
+{
+	bool module = dev->info.out_kinds & 1u << kind;
+
+	tmk__feature_add(f, name, false,
+			 module ? "this version of the library does not use "
+				  "it" :
+				  "this module does not offer it");
+}
+
+static void feature_ioctl(struct tmk__features *f, const struct dev *dev,
+			  const char *name, enum tmk_ioc_feature feature)
+{
+	tmk__feature_add(f, name, false,
+			 offers(dev, feature) ? "this version of the library "
+						"does not use it" :
+						"this module does not offer "
+						"it");
+}
+
+static void dev_features(void *state, struct tmk__features *f)
+{
+	const struct dev *dev = state;
+	bool groups = offers(dev, TMK_IOC_FEATURE_CGROUP);
+	bool own = offers(dev, TMK_IOC_FEATURE_POPULATE_OWN);
+
+	tmk__feature_add(f, "cgroup_limits", groups,
+			 groups ? "the module charges and limits each cgroup" :
+				  "the module keeps the machine's limits only");
+	tmk__feature_add(f, "memory_max", true,
+			 "memory.max refuses while memory is populated");
+	tmk__feature_add(f, "pinned",
+			 dev->info.out_kinds & 1u << TMK_IOC_KIND_PINNED,
+			 "held by the module while the region lives, whoever "
+			 "maps it");
+	tmk__feature_add(f, "huge",
+			 dev->info.out_kinds & 1u << TMK_IOC_KIND_HUGE,
+			 "2 MiB pages, with compaction if need be");
+	tmk__feature_add(f, "huge_locked", true,
+			 "held by the module while the region lives");
+	tmk__feature_add(f, "node", true, "chosen by the module");
+	tmk__feature_add(f, "share_fd", true,
+			 "every region is a descriptor of the module's");
+	tmk__feature_add(f, "shared_after_fork", true,
+			 "parent and child see each other's writes");
+	tmk__feature_add(f, "populate_own", own,
+			 own ? "the module clears each page once" :
+			       "shmem populates regions");
+	feature_kind(f, dev, "hugetlb", TMK_IOC_KIND_HUGETLB);
+	feature_kind(f, dev, "file", TMK_IOC_KIND_FILE);
+	feature_ioctl(f, dev, "trim", TMK_IOC_FEATURE_TRIM);
+	feature_ioctl(f, dev, "dmabuf", TMK_IOC_FEATURE_DMABUF);
+}
+
+const struct tmk__backend_ops tmk__backend_dev = {
+	.version = TMK__BACKEND_VERSION,
+	.backend = TMK_BACKEND_DEV,
+	.name = "dev",
+	.open = dev_open,
+	.close = dev_close,
+	.features = dev_features,
+	.region_create = dev_region_create,
+	.region_import = dev_region_import,
+	.region_destroy = dev_region_destroy,
+	.region_info = dev_region_info,
+};

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Mappings of regions: aligned to their page size, with an inaccessible page on
+ * either side that catches overruns.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Address space, inaccessible as yet, with its guards around it. */
+static int map_reserve(void **out, uint64_t bytes, uint64_t align)
+{
+	uint64_t guard = tmk__page_bytes();
+	uint64_t room = bytes + align + 2 * guard;
+	uintptr_t begin, data, end;
+	char *p;
+
+	tmk__calls_add(3);
+	if (room < bytes)
+		return -ENOMEM;
+	p = tmk__fault("reserve") ?
+		    MAP_FAILED :
+		    mmap(NULL, room, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	begin = (uintptr_t)p;
+	data = TMK__ALIGN_UP(begin + guard, align);
+	end = data + bytes + guard;
+	if (data - guard > begin)
+		munmap(p, data - guard - begin);
+	if (begin + room > end)
+		munmap((void *)end, begin + room - end);
+	*out = (void *)data;
+	return 0;
+}
+
+/**
+ * tmk__map_release() - unmap a region, guards and all
+ * @data: where it is mapped
+ * @bytes: its length
+ */
+void tmk__map_release(void *data, uint64_t bytes)
+{
+	uint64_t guard = tmk__page_bytes();
+
+	tmk__calls_add(1);
+	munmap((char *)data - guard, bytes + 2 * guard);
+}
+
+/**
+ * tmk__map_fd() - map a descriptor whole, readable and writable
+ * @out: where
+ * @fd: the descriptor
+ * @bytes: its length, a multiple of the page size
+ * @align: a power of two, at least the page size
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
+int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align)
+{
+	void *data = NULL;
+	int err;
+
+	err = map_reserve(&data, bytes, align);
+	if (err)
+		return tmk__error(err,
+				  "no address space for a region of %" PRIu64
+				  " bytes: %s",
+				  bytes, strerror(-err));
+	tmk__calls_add(1);
+	if (tmk__fault("mmap") ||
+	    mmap(data, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 fd, 0) == MAP_FAILED) {
+		err = tmk__error(-errno,
+				 "cannot map a region of %" PRIu64 " bytes: %s",
+				 bytes, strerror(errno));
+		tmk__map_release(data, bytes);
+		return err;
+	}
+	*out = data;
+	return 0;
+}
+
+/**
+ * tmk__map_populate() - have every page there and mapped, without any signal
+ * @data: a shared writable mapping
+ * @bytes: its length
+ *
+ * Where memory cannot be had this fails, and a plain touch would not: it would
+ * be a SIGBUS.
+ *
+ * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel before 5.14; with a sentence.
+ */
+int tmk__map_populate(void *data, uint64_t bytes)
+{
+	int err = 0;
+
+	tmk__calls_add(1);
+	do {
+		if (tmk__fault("populate") ||
+		    madvise(data, bytes, MADV_POPULATE_WRITE))
+			err = errno;
+		else
+			return 0;
+	} while (err == EINTR || err == EAGAIN);
+	if (err == EINVAL)
+		return tmk__error(-EOPNOTSUPP,
+				  "memory cannot be populated here: that needs "
+				  "Linux 5.14 or newer");
+	/* EFAULT is what a page that would be a SIGBUS comes out as. */
+	return tmk__error(-ENOMEM,
+			  "no memory to populate a region of %" PRIu64
+			  " bytes: %s",
+			  bytes, strerror(err));
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * The backend without a module: no privilege, no device. A region is a sealed
+ * memfd, so it can be shared by descriptor and by fork() exactly as the
+ * module's can. What is less than with the module is said by features():
+ *
+ *  - limits are those of the process ledger, of RLIMIT_MEMLOCK and of
+ *    memory.max; no other process's use counts;
+ *  - pinned regions are locked by mlock(). That belongs to this process's
+ *    mapping: a child's is not locked, and whoever imports locks for himself;
+ *  - huge regions (thp.c) are locked only in processes that may lock without
+ *    limit. Otherwise a few of them would use up RLIMIT_MEMLOCK, 8 MiB mostly,
+ *    which is for pinned ones. It depends on the process, not on the region,
+ *    and is found out once, when the library is opened.
+ *
+ * A request that memory.max or the machine cannot satisfy is refused before
+ * anything is touched, because the kernel's answer would be to kill somebody.
+ * That is a look, not a reservation: two that look at once can both go on.
+ *
+ * The memfd's name says what the region was created as: "tmk:huge:0:name".
+ */
+#define _GNU_SOURCE /* memfd_create(), F_ADD_SEALS */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend.h"
+
+#define SEALS (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+
+/**
+ * struct user - the backend while it is open
+ * @lock_huge: huge regions are locked
+ * @mount: cgroup v2
+ */
+struct user {
+	bool lock_huge;
+	struct tmk__cgroup_mount mount;
+};
+
+static int user_open(void **state, const char *device_path, char *why,
+		     size_t len)
+{
+	struct user *user;
+
+	(void)device_path;
+	user = tmk__fault("open") ? NULL : calloc(1, sizeof(*user));
+	if (!user)
+		return tmk__error(-ENOMEM, "no memory to open a backend");
+	user->lock_huge = tmk__lock_unlimited();
+	(void)tmk__cgroup_find(&user->mount);
+	snprintf(why, len, "it needs nothing");
+	*state = user;
+	return 0;
+}
+
+static void user_close(void *state)
+{
+	free(state);
+}
+
+static const char *what_is(const struct tmk__backend_region *r)
+{
+	return r->kind == TMK_KIND_HUGE ? "a huge region" : "a pinned region";
+}
+
+/* Bytes with what the kernel needs to keep track of them, as memcg counts. */
+static uint64_t with_overhead(uint64_t bytes)
+{
+	return bytes + bytes / 128 + (UINT64_C(512) << 10);
+}
+
+/* Refuse what could only be had at somebody's expense. */
+static int user_room(const struct user *user,
+		     const struct tmk__backend_region *region)
+{
+	struct tmk_refusal r = { .asked = region->bytes };
+	uint64_t total, available;
+	struct tmk__memcg memcg;
+	int err;
+
+	err = tmk__meminfo(&total, &available);
+	if (err)
+		return err;
+	if (region->bytes > available) {
+		r.limit = TMK_LIMIT_MEMORY;
+		r.used = total - TMK__MIN(total, available);
+		r.max = total;
+		return tmk__refuse(-ENOMEM, what_is(region), &r);
+	}
+	if (tmk__cgroup_tightest(&memcg, &user->mount) ||
+	    memcg.max == TMK_UNLIMITED)
+		return 0;
+	if (memcg.used <= memcg.max &&
+	    with_overhead(region->bytes) <= memcg.max - memcg.used)
+		return 0;
+	r.limit = TMK_LIMIT_MEMCG;
+	r.used = memcg.used;
+	r.max = memcg.max;
+	snprintf(r.where, sizeof(r.where), "%s", memcg.path);
+	return tmk__refuse(-ENOMEM, what_is(region), &r);
+}
+
+/* A memfd of the right length for ever. */
+static int user_memfd(int *out, const struct tmk__backend_region *region,
+		      const char *name)
+{
+	char full[TMK_NAME_BYTES + 48];
+	int fd, err;
+
+	snprintf(full, sizeof(full), "tmk:%s:%u:%s",
+		 tmk_kind_name(region->kind), region->flags, name);
+	tmk__calls_add(3);
+	fd = tmk__fault("memfd") ?
+		     -1 :
+		     memfd_create(full, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return tmk__error(-errno, "cannot create a memfd: %s",
+				  strerror(errno));
+	if (tmk__fault("ftruncate") || ftruncate(fd, (off_t)region->bytes) ||
+	    tmk__fault("seal") || fcntl(fd, F_ADD_SEALS, SEALS)) {
+		err = tmk__error(-errno,
+				 "cannot give a memfd its length of %" PRIu64
+				 " bytes: %s",
+				 region->bytes, strerror(errno));
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return 0;
+}
+
+/* Map what @region->fd is, lock it if its kind is locked, and populate it. */
+static int user_map(const struct user *user, struct tmk__backend_region *region)
+{
+	bool huge = region->kind == TMK_KIND_HUGE;
+	int err;
+
+	err = tmk__map_fd(&region->data, region->fd, region->bytes,
+			  huge ? TMK__HUGE_BYTES : tmk__page_bytes());
+	if (err)
+		return err;
+	region->locked = !huge || user->lock_huge;
+	if (region->locked)
+		err = tmk__lock(region->data, region->bytes, what_is(region));
+	if (!err)
+		err = huge ? tmk__thp_populate(region->data, region->bytes) :
+			     tmk__map_populate(region->data, region->bytes);
+	if (err)
+		tmk__map_release(region->data, region->bytes);
+	return err;
+}
+
+/* Did it get huge pages only? */
+static int user_require(const struct tmk__backend_region *region)
+{
+	struct tmk_refusal r = {
+		.limit = TMK_LIMIT_HUGE,
+		.asked = region->bytes,
+	};
+	struct tmk__smaps got;
+	int err;
+
+	err = tmk__smaps_read(&got, region->data, region->bytes);
+	if (err || got.huge == region->bytes)
+		return err;
+	r.max = got.huge;
+	return tmk__refuse(-ENOMEM, what_is(region), &r);
+}
+
+static int user_region_create(void *state, struct tmk__backend_region *region,
+			      const char *name)
+{
+	int err;
+
+	if (region->node != TMK_NODE_ANY)
+		return tmk__error(-EOPNOTSUPP,
+				  "the user backend cannot choose NUMA node "
+				  "%d: run under numactl, or load the module",
+				  region->node);
+	err = user_room(state, region);
+	if (err)
+		return err;
+	err = user_memfd(&region->fd, region, name);
+	if (err)
+		return err;
+	err = user_map(state, region);
+	if (err)
+		goto err_close;
+	if (region->flags & TMK_REGION_F_REQUIRE &&
+	    region->kind == TMK_KIND_HUGE)
+		err = user_require(region);
+	if (err)
+		goto err_unmap;
+	return 0;
+
+err_unmap:
+	tmk__map_release(region->data, region->bytes);
+err_close:
+	close(region->fd);
+	return err;
+}
+
+static bool kind_parse(enum tmk_kind *out, const char *text)
+{
+	enum tmk_kind kind;
+
+	for (kind = TMK_KIND_PINNED; kind <= TMK_KIND_HUGE; kind++) {
+		if (!strcmp(text, tmk_kind_name(kind))) {
+			*out = kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What a descriptor was created as, from the name that the kernel shows. */
+static bool user_identify(struct tmk__backend_region *region,
+			  char name[TMK_NAME_BYTES])
+{
+	char path[64], link[256], kind[16], rest[sizeof(link)];
+	int n, end = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", region->fd);
+	tmk__calls_add(1);
+	n = (int)readlink(path, link, sizeof(link) - 1);
+	if (n <= 0)
+		return false;
+	link[n] = '\0';
+	if (sscanf(link, "/memfd:tmk:%15[a-z]:%u:%n", kind, &region->flags,
+		   &end) != 2 ||
+	    !end || !kind_parse(&region->kind, kind))
+		return false;
+	snprintf(rest, sizeof(rest), "%s", link + end);
+	n = (int)(strlen(rest) - strlen(" (deleted)"));
+	if (n < 0 || n >= TMK_NAME_BYTES || strcmp(rest + n, " (deleted)"))
+		return false;
+	memcpy(name, rest, (size_t)n);
+	name[n] = '\0';
+	return true;
+}
+
+static int user_region_import(void *state, struct tmk__backend_region *region,
+			      char name[TMK_NAME_BYTES])
+{
+	uint64_t page;
+	struct stat st;
+	int seals;
+
+	tmk__calls_add(2);
+	seals = fcntl(region->fd, F_GET_SEALS);
+	/* Whoever could shrink it could make us fault. */
+	if (seals < 0 || (seals & SEALS) != SEALS || fstat(region->fd, &st) ||
+	    !user_identify(region, name))
+		return tmk__error(-EINVAL, "the descriptor is not a region of "
+					   "the user backend");
+	page = region->kind == TMK_KIND_HUGE ? TMK__HUGE_BYTES :
+					       tmk__page_bytes();
+	if (st.st_size <= 0 || (uint64_t)st.st_size % page)
+		return tmk__error(-EINVAL,
+				  "the descriptor is a region of %lld bytes, "
+				  "which no region has",
+				  (long long)st.st_size);
+	region->bytes = (uint64_t)st.st_size;
+	region->node = TMK_NODE_ANY;
+	return user_map(state, region);
+}
+
+static void user_region_destroy(const struct tmk__backend_region *region)
+{
+	tmk__map_release(region->data, region->bytes);
+	tmk__calls_add(1);
+	close(region->fd);
+}
+
+static int user_region_info(struct tmk_region_info *out,
+			    const struct tmk__backend_region *region)
+{
+	struct tmk__smaps got;
+	int err;
+
+	/* After fork() the child has to look first to find the pages there. */
+	err = tmk__map_populate(region->data, region->bytes);
+	if (!err)
+		err = tmk__smaps_read(&got, region->data, region->bytes);
+	if (err)
+		return err;
+	out->physical_bytes = got.rss;
+	out->bytes_2m = got.huge;
+	out->bytes_4k = got.rss - TMK__MIN(got.rss, got.huge);
+	return 0;
+}
+
+static void feature_pinned(struct tmk__features *f, const struct user *user)
+{
+	char limit[16];
+
+	if (user->lock_huge) {
+		tmk__feature_add(f, "pinned", true,
+				 "locked by mlock() in this process, without "
+				 "limit");
+		return;
+	}
+	tmk_bytes_format(limit, sizeof(limit), tmk__lock_limit());
+	tmk__feature_add(f, "pinned", tmk__lock_limit() > 0,
+			 "locked by mlock() in this process, %s in all "
+			 "(RLIMIT_MEMLOCK)",
+			 limit);
+}
+
+static void feature_memory_max(struct tmk__features *f, const struct user *user)
+{
+	struct tmk__memcg memcg;
+	char max[16];
+
+	if (tmk__cgroup_least(&memcg, &user->mount))
+		tmk__feature_add(f, "memory_max", false,
+				 "there is no cgroup v2 here; limits of cgroup "
+				 "v1 are not read");
+	else if (memcg.max == TMK_UNLIMITED)
+		tmk__feature_add(f, "memory_max", true,
+				 "no group above this process has a "
+				 "memory.max");
+	else
+		tmk__feature_add(f, "memory_max", true,
+				 "memory.max of %s is %s; looked at before "
+				 "memory is touched",
+				 memcg.path,
+				 tmk_bytes_format(max, sizeof(max), memcg.max));
+}
+
+static void user_features(void *state, struct tmk__features *f)
+{
+	const struct user *user = state;
+	char why[120];
+	bool huge = tmk__thp_works(why, sizeof(why));
+
+	tmk__feature_add(f, "cgroup_limits", false,
+			 "limits are kept by each process for itself; the "
+			 "module is not there to keep any for a cgroup");
+	feature_memory_max(f, user);
+	feature_pinned(f, user);
+	tmk__feature_add(f, "huge", huge, "%s", why);
+	tmk__feature_add(f, "huge_locked", user->lock_huge,
+			 user->lock_huge ?
+				 "locked by mlock() in this process" :
+				 "RLIMIT_MEMLOCK is left to pinned regions: "
+				 "the kernel may swap huge ones");
+	tmk__feature_add(f, "node", false, "run under numactl instead");
+	tmk__feature_add(f, "share_fd", true, "every region is a sealed memfd");
+	tmk__feature_add(f, "shared_after_fork", true,
+			 "parent and child see each other's writes; locks "
+			 "are not inherited");
+	tmk__feature_add(f, "hugetlb", false, "not in this version");
+	tmk__feature_add(f, "file", false, "not in this version");
+	tmk__feature_add(f, "trim", false, "not in this version");
+	tmk__feature_add(f, "dmabuf", false, "needs the module");
+}
+
+const struct tmk__backend_ops tmk__backend_user = {
+	.version = TMK__BACKEND_VERSION,
+	.backend = TMK_BACKEND_USER,
+	.name = "user",
+	.open = user_open,
+	.close = user_close,
+	.features = user_features,
+	.region_create = user_region_create,
+	.region_import = user_region_import,
+	.region_destroy = user_region_destroy,
+	.region_info = user_region_info,
+};

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * The environment: one table of every variable that the library reads. All are
+ * ignored in privileged (set-user-ID) programs.
+ *
+ * A choice that does not exist is warned about once and the default is taken.
+ * A limit that cannot be understood is an error: a limit that is silently not
+ * there is none.
+ */
+#define _GNU_SOURCE /* secure_getenv() */
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "internal.h"
+
+enum env_kind {
+	ENV_CHOICE, /* one of a few words */
+	ENV_BYTES, /* a limit or size, as tmk_bytes_parse() reads it */
+};
+
+/**
+ * struct env_row - a variable
+ * @name: its name
+ * @kind: what its values are
+ * @fallback: what is taken where it is not set, for people
+ * @doc: what it does, for people
+ * @choices: ENV_CHOICE: the words; the first is the default
+ */
+struct env_row {
+	const char *name;
+	enum env_kind kind;
+	const char *fallback;
+	const char *doc;
+	const char *choices[6];
+};
+
+static const struct env_row rows[TMK__ENV_NR] = {
+	[TMK__ENV_BACKEND] = {
+		"TMK_BACKEND", ENV_CHOICE, "auto",
+		"where memory comes from",
+		{ "auto", "dev", "user" },
+	},
+	[TMK__ENV_BLAS] = {
+		"TMK_BLAS", ENV_CHOICE, "openblas",
+		"what computes matrix products; another word is an error",
+		{ "openblas", "ref" },
+	},
+	[TMK__ENV_INITIAL_BYTES] = {
+		"TMK_INITIAL_BYTES", ENV_BYTES, "0",
+		"reserved and populated when the library is opened", { NULL },
+	},
+	[TMK__ENV_LOG] = {
+		"TMK_LOG", ENV_CHOICE, "off",
+		"what is printed on standard error",
+		{ "off", "error", "warn", "info", "debug" },
+	},
+	[TMK__ENV_MAX_BYTES] = {
+		"TMK_MAX_BYTES", ENV_BYTES, "50%",
+		"process limit on all bytes", { NULL },
+	},
+	[TMK__ENV_MAX_PHYSICAL_BYTES] = {
+		"TMK_MAX_PHYSICAL_BYTES", ENV_BYTES, "50%",
+		"process limit on bytes that occupy RAM", { NULL },
+	},
+};
+
+/**
+ * tmk__env_name() - a variable's name
+ * @env: which
+ *
+ * Return: the name.
+ */
+const char *tmk__env_name(enum tmk__env env)
+{
+	return rows[env].name;
+}
+
+/**
+ * tmk__env_get() - a variable's value as it is set
+ * @env: which
+ *
+ * Return: the value, NULL if it is not set or the program is privileged.
+ */
+const char *tmk__env_get(enum tmk__env env)
+{
+	return secure_getenv(rows[env].name);
+}
+
+/**
+ * tmk__env_choice() - which of its choices a variable names
+ * @env: a variable with choices
+ * @known: false if it is set to something else, which is warned about once;
+ *	or NULL
+ *
+ * Return: index of the choice; 0, the default, if it is unset or unknown.
+ */
+int tmk__env_choice(enum tmk__env env, bool *known)
+{
+	static atomic_uint warned;
+	const struct env_row *row = &rows[env];
+	const char *value = tmk__env_get(env);
+	int i;
+
+	if (known)
+		*known = true;
+	if (!value)
+		return 0;
+	for (i = 0; row->choices[i]; i++)
+		if (!strcasecmp(value, row->choices[i]))
+			return i;
+	if (known)
+		*known = false;
+	if (!(atomic_fetch_or(&warned, 1u << env) & 1u << env))
+		tmk__log(TMK__LOG_WARN, "%s=%s is unknown, taking %s",
+			 row->name, value, row->choices[0]);
+	return 0;
+}
+
+/**
+ * tmk__env_bytes() - read a variable that is a size
+ * @out: the size
+ * @env: the variable
+ * @whole: what 100 % stands for
+ * @unset: taken if it is not set
+ *
+ * Return: 0; -EINVAL with a sentence that names the variable and its value.
+ */
+int tmk__env_bytes(uint64_t *out, enum tmk__env env, uint64_t whole,
+		   uint64_t unset)
+{
+	const char *value = tmk__env_get(env);
+
+	if (!value) {
+		*out = unset;
+		return 0;
+	}
+	if (tmk_bytes_parse(out, value, whole))
+		return tmk__error_wrap(-EINVAL, "%s=%s in the environment",
+				       rows[env].name, value);
+	return 0;
+}

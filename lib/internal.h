@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * What the files of the library know of each other, grouped by file. Nothing
+ * here is exported; a leading tmk__ says so where it appears.
+ *
+ * Layers, each uses those above it only:
+ *
+ *	base/       errors, environment, sizes, log, /proc and cgroups
+ *	ledger      what the process holds, and its limits
+ *	backend/    where memory comes from: one table of operations, two sorts
+ *	device      the open library: its backend and its limits
+ *	region      mapped memory, charged; cache: what tmk_open() reserved
+ *	workspace, tensor, blas, stats
+ */
+#ifndef TMK_INTERNAL_H
+#define TMK_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <tmk/tmk.h>
+
+#define TMK__PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define TMK__ALIGN_UP(x, a) \
+	(((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
+#define TMK__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define TMK__MAX(a, b) ((a) > (b) ? (a) : (b))
+#define TMK__ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define TMK__HUGE_BYTES (UINT64_C(2) << 20)
+
+/* base/error.c */
+struct tmk__error_state {
+	char text[512];
+	struct tmk_refusal refusal;
+	bool refused; /* @refusal belongs to @text */
+};
+
+int tmk__error(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
+int tmk__error_wrap(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
+void tmk__refusal(enum tmk_limit limit, uint64_t asked, uint64_t used,
+		  uint64_t max, const char *where);
+void tmk__error_save(struct tmk__error_state *state);
+void tmk__error_restore(const struct tmk__error_state *state);
+uint64_t tmk__refusals(void);
+
+/* base/refuse.c */
+int tmk__refuse(int err, const char *what, const struct tmk_refusal *refusal);
+
+/* base/log.c */
+enum tmk__log_level {
+	TMK__LOG_OFF = 0,
+	TMK__LOG_ERROR,
+	TMK__LOG_WARN,
+	TMK__LOG_INFO,
+	TMK__LOG_DEBUG,
+};
+
+void tmk__log(enum tmk__log_level level, const char *fmt, ...)
+	TMK__PRINTF(2, 3);
+void tmk__log_set_level(enum tmk__log_level level);
+void tmk__bug(const char *fmt, ...) TMK__PRINTF(1, 2) __attribute__((noreturn));
+
+/* base/env.c */
+enum tmk__env {
+	TMK__ENV_BACKEND,
+	TMK__ENV_BLAS,
+	TMK__ENV_INITIAL_BYTES,
+	TMK__ENV_LOG,
+	TMK__ENV_MAX_BYTES,
+	TMK__ENV_MAX_PHYSICAL_BYTES,
+	TMK__ENV_NR,
+};
+
+const char *tmk__env_name(enum tmk__env env);
+const char *tmk__env_get(enum tmk__env env);
+int tmk__env_choice(enum tmk__env env, bool *known);
+int tmk__env_bytes(uint64_t *out, enum tmk__env env, uint64_t whole,
+		   uint64_t unset);
+
+/* base/opts.c */
+int tmk__opts_take(void *out, const void *opts, size_t known, size_t first,
+		   const char *what);
+
+/* base/fault.c: in the library that tests link, steps fail when told to */
+void tmk__fault_arm(const char *step, unsigned long nth);
+unsigned long tmk__fault_steps(void);
+bool tmk__fault_fired(void);
+#ifdef TMK__FAULTS
+bool tmk__fault(const char *step);
+#else
+static inline bool tmk__fault(const char *step)
+{
+	(void)step;
+	return false;
+}
+#endif
+
+/* base/proc.c */
+extern const char *tmk__proc_root;
+
+void tmk__calls_add(unsigned int nr);
+uint64_t tmk__calls(void);
+int tmk__file_read(char *buf, size_t len, const char *path);
+FILE *tmk__file_open(const char *path);
+bool tmk__line_value(uint64_t *out, const char *text, const char *key);
+int tmk__meminfo(uint64_t *total, uint64_t *available);
+uint64_t tmk__memlock_used(void);
+uint64_t tmk__page_bytes(void);
+
+/* base/smaps.c */
+struct tmk__smaps {
+	uint64_t rss;
+	uint64_t swap;
+	uint64_t huge; /* the part of rss in 2 MiB pages */
+	uint64_t locked;
+};
+
+int tmk__smaps_read(struct tmk__smaps *out, const void *data, uint64_t bytes);
+
+/* base/cgroup.c */
+struct tmk__cgroup_mount {
+	char point[512]; /* where cgroup v2 is mounted, "" if nowhere */
+	char root[512]; /* which of its groups is seen there, "" for the root */
+};
+
+struct tmk__memcg {
+	uint64_t max; /* memory.max, TMK_UNLIMITED if there is none */
+	uint64_t used; /* without what the kernel can drop at once */
+	char path[128];
+};
+
+int tmk__cgroup_find(struct tmk__cgroup_mount *out);
+int tmk__cgroup_least(struct tmk__memcg *out,
+		      const struct tmk__cgroup_mount *mount);
+int tmk__cgroup_tightest(struct tmk__memcg *out,
+			 const struct tmk__cgroup_mount *mount);
+void tmk__cgroup_tmk_path(char *buf, size_t len, uint64_t id);
+
+/* ledger.c */
+void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max);
+int tmk__ledger_charge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
+		       uint64_t physical);
+void tmk__ledger_uncharge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
+			  uint64_t physical);
+void tmk__ledger_move(enum tmk_use from, enum tmk_use to, uint64_t bytes);
+void tmk__ledger_region_add(void);
+void tmk__ledger_region_remove(void);
+void tmk__ledger_read(struct tmk_stats *out);
+
+/* device.c */
+struct tmk__device;
+struct tmk__backend_ops;
+
+int tmk__device_get(struct tmk__device **out);
+void tmk__device_put(struct tmk__device *device);
+const struct tmk__backend_ops *tmk__device_ops(const struct tmk__device *device);
+void *tmk__device_state(const struct tmk__device *device);
+
+/* region.c */
+int tmk__region_opts_check(const struct tmk_region_opts *opts);
+int tmk__region_create_for(struct tmk_region **out, size_t bytes,
+			   const struct tmk_region_opts *opts,
+			   enum tmk_use use);
+int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
+			  size_t bytes, const struct tmk_region_opts *opts,
+			  enum tmk_use use);
+
+/* cache.c */
+int tmk__cache_fill(struct tmk__device *device, uint64_t bytes);
+struct tmk_region *tmk__cache_take(const struct tmk_region_opts *opts,
+				   uint64_t bytes);
+bool tmk__cache_drop(void);
+void tmk__cache_lock(void);
+void tmk__cache_unlock(void);
+
+/* kind.c */
+enum tmk_kind tmk__kind_for(uint64_t bytes);
+
+#endif /* TMK_INTERNAL_H */

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Regions: what a backend made, charged to the ledger, with a reference count.
+ *
+ * The order is always: charge the ledger, have the backend make it (which
+ * charges whoever it charges); unmap, then uncharge. Whatever fails takes back
+ * what came before it.
+ *
+ * A region knows the operations of the backend that made it and nothing else of
+ * the open library, so it stays valid when the library is closed, and when it
+ * is opened again with another backend. There is no lock: the count is atomic
+ * and nothing else changes.
+ *
+ * fork(): the child has its own count and its own mapping of the same memory.
+ * What either gives back is gone for itself only; the kernel frees the memory
+ * with the last mapping and descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+
+/**
+ * struct tmk_region - a region
+ * @refs: references
+ * @ops: the backend that made it
+ * @b: what the backend made
+ * @use: what it is held for
+ * @physical: bytes charged as physical: 0 where another process created it
+ * @name: for people
+ */
+struct tmk_region {
+	atomic_uint refs;
+	const struct tmk__backend_ops *ops;
+	struct tmk__backend_region b;
+	enum tmk_use use;
+	uint64_t physical;
+	char name[TMK_NAME_BYTES];
+};
+
+const char *tmk_kind_name(enum tmk_kind kind)
+{
+	switch (kind) {
+	case TMK_KIND_PINNED:
+		return "pinned";
+	case TMK_KIND_HUGE:
+		return "huge";
+	case TMK_KIND_HUGETLB:
+		return "hugetlb";
+	case TMK_KIND_FILE:
+		return "file";
+	}
+	return "?";
+}
+
+static int name_check(const char *name)
+{
+	size_t len = strnlen(name, TMK_NAME_BYTES);
+	size_t i;
+
+	if (len == TMK_NAME_BYTES)
+		return tmk__error(-EINVAL,
+				  "the region's name \"%.20s...\" is longer "
+				  "than %d characters",
+				  name, TMK_NAME_BYTES - 1);
+	for (i = 0; i < len; i++)
+		if (name[i] < ' ' || name[i] > '~')
+			return tmk__error(-EINVAL,
+					  "the region's name has the character "
+					  "0x%02x, which is no printable ASCII",
+					  (unsigned char)name[i]);
+	return 0;
+}
+
+static int opts_take(struct tmk_region_opts *out,
+		     const struct tmk_region_opts *opts)
+{
+	static const struct tmk_region_opts defaults = TMK_REGION_OPTS_INIT;
+	int err;
+
+	*out = defaults;
+	err = tmk__opts_take(out, opts, sizeof(*out), sizeof(*out),
+			     "struct tmk_region_opts");
+	if (err)
+		return err;
+	if (out->flags & ~TMK_REGION_F_REQUIRE)
+		return tmk__error(-EINVAL,
+				  "unknown flags %#x in "
+				  "struct tmk_region_opts",
+				  out->flags & ~TMK_REGION_F_REQUIRE);
+	if (out->node < TMK_NODE_ANY)
+		return tmk__error(-EINVAL, "there is no NUMA node %d",
+				  out->node);
+	if (!out->name)
+		out->name = "";
+	return name_check(out->name);
+}
+
+/**
+ * tmk__region_opts_check() - could regions be made with these options?
+ * @opts: options for regions that will be made later
+ *
+ * Does not open the library.
+ *
+ * Return: 0, or what tmk_region_create() would say of them for any length.
+ */
+int tmk__region_opts_check(const struct tmk_region_opts *opts)
+{
+	struct tmk_region_opts checked;
+	uint64_t length = 1;
+	int err;
+
+	err = opts_take(&checked, opts);
+	return err ? err : tmk__backend_round(&length, &checked);
+}
+
+static int region_alloc(struct tmk_region **out,
+			const struct tmk__backend_ops *ops, enum tmk_use use)
+{
+	struct tmk_region *region;
+
+	region = tmk__fault("region") ? NULL : calloc(1, sizeof(*region));
+	if (!region)
+		return tmk__error(-ENOMEM, "no memory for a region's handle");
+	atomic_init(&region->refs, 1);
+	region->ops = ops;
+	region->use = use;
+	*out = region;
+	return 0;
+}
+
+static int region_make(struct tmk_region *region, struct tmk__device *device)
+{
+	struct tmk__backend_region *b = &region->b;
+	int err;
+
+	err = tmk__ledger_charge(b->kind, region->use, b->bytes, b->bytes);
+	if (err)
+		return err;
+	err = region->ops->region_create(tmk__device_state(device), b,
+					 region->name);
+	if (err) {
+		tmk__ledger_uncharge(b->kind, region->use, b->bytes, b->bytes);
+		return err;
+	}
+	region->physical = b->bytes;
+	return 0;
+}
+
+/* Whatever limit it is that refuses: the reservation goes first. */
+static int region_make_hard(struct tmk_region *region,
+			    struct tmk__device *device)
+{
+	struct tmk__error_state before;
+	int err;
+
+	tmk__error_save(&before);
+	err = region_make(region, device);
+	if (err != -ENOMEM && err != -EDQUOT)
+		return err;
+	if (!tmk__cache_drop())
+		return err;
+	err = region_make(region, device);
+	if (!err)
+		tmk__error_restore(&before);
+	return err;
+}
+
+/* Make a region anew. */
+static int region_create(struct tmk_region **out, struct tmk__device *device,
+			 uint64_t length, const struct tmk_region_opts *opts,
+			 enum tmk_use use)
+{
+	struct tmk_region *region = NULL;
+	int err;
+
+	err = region_alloc(&region, tmk__device_ops(device), use);
+	if (err)
+		return err;
+	region->b = (struct tmk__backend_region){
+		.fd = -1,
+		.bytes = length,
+		.kind = opts->kind,
+		.flags = opts->flags,
+		.node = opts->node,
+	};
+	snprintf(region->name, sizeof(region->name), "%s", opts->name);
+	err = region_make_hard(region, device);
+	if (err) {
+		free(region);
+		return err;
+	}
+	tmk__ledger_region_add();
+	*out = region;
+	return 0;
+}
+
+/**
+ * tmk__region_create_on() - make a region with the library at hand
+ * @out: the region
+ * @device: the library
+ * @bytes: not 0
+ * @given: options, or NULL
+ * @use: what the ledger shows
+ *
+ * Return: as tmk_region_create().
+ */
+int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
+			  size_t bytes, const struct tmk_region_opts *given,
+			  enum tmk_use use)
+{
+	struct tmk_region_opts opts;
+	struct tmk_region *region;
+	uint64_t length = bytes;
+	int err;
+
+	err = opts_take(&opts, given);
+	if (!err && !bytes)
+		err = tmk__error(-EINVAL, "a region of 0 bytes was asked for");
+	if (!err)
+		err = tmk__backend_round(&length, &opts);
+	if (err)
+		return err;
+	region = tmk__cache_take(&opts, length);
+	if (!region)
+		return region_create(out, device, length, &opts, use);
+	tmk__ledger_move(region->use, use, region->b.bytes);
+	region->use = use;
+	region->b.flags = opts.flags;
+	snprintf(region->name, sizeof(region->name), "%s", opts.name);
+	*out = region;
+	return 0;
+}
+
+/**
+ * tmk__region_create_for() - make a region and say what for
+ * @out: the region
+ * @bytes: not 0
+ * @opts: options, or NULL
+ * @use: what the ledger shows
+ *
+ * Return: as tmk_region_create().
+ */
+int tmk__region_create_for(struct tmk_region **out, size_t bytes,
+			   const struct tmk_region_opts *opts, enum tmk_use use)
+{
+	struct tmk__device *device;
+	int err;
+
+	if (!out)
+		return tmk__error(-EINVAL, "nowhere to put the region");
+	err = tmk__device_get(&device);
+	if (err)
+		return err;
+	err = tmk__region_create_on(out, device, bytes, opts, use);
+	tmk__device_put(device);
+	return err;
+}
+
+int tmk_region_create(struct tmk_region **out, size_t bytes,
+		      const struct tmk_region_opts *opts)
+{
+	return tmk__region_create_for(out, bytes, opts, TMK_USE_GENERAL);
+}
+
+/* Map what @region->b.fd is and charge it; the descriptor is ours by then. */
+static int region_import(struct tmk_region *region, struct tmk__device *device)
+{
+	struct tmk__backend_region *b = &region->b;
+	int err;
+
+	err = region->ops->region_import(tmk__device_state(device), b,
+					 region->name);
+	if (err) {
+		close(b->fd);
+		return err;
+	}
+	if (b->kind < TMK_KIND_PINNED || b->kind >= TMK_KIND_NR)
+		err = tmk__error(-EINVAL,
+				 "it is of kind %d, which this "
+				 "version does not know",
+				 (int)b->kind);
+	/* Its creator is charged for the RAM; this process maps it. */
+	if (!err)
+		err = tmk__ledger_charge(b->kind, region->use, b->bytes, 0);
+	if (err)
+		region->ops->region_destroy(b);
+	return err;
+}
+
+static int import_on(struct tmk_region **out, struct tmk__device *device,
+		     int fd)
+{
+	struct tmk_region *region = NULL;
+	int err;
+
+	err = region_alloc(&region, tmk__device_ops(device), TMK_USE_GENERAL);
+	if (err)
+		return err;
+	tmk__calls_add(1);
+	region->b.fd = tmk__fault("dup") ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (region->b.fd < 0)
+		err = tmk__error(-errno, "%s", strerror(errno));
+	else
+		err = region_import(region, device);
+	if (err) {
+		free(region);
+		return tmk__error_wrap(err, "cannot import descriptor %d", fd);
+	}
+	tmk__ledger_region_add();
+	*out = region;
+	return 0;
+}
+
+int tmk_region_import(struct tmk_region **out, int fd)
+{
+	struct tmk__device *device;
+	int err;
+
+	if (!out)
+		return tmk__error(-EINVAL, "nowhere to put the region");
+	err = tmk__device_get(&device);
+	if (err)
+		return err;
+	err = import_on(out, device, fd);
+	tmk__device_put(device);
+	return err;
+}
+
+struct tmk_region *tmk_region_get(struct tmk_region *region)
+{
+	atomic_fetch_add_explicit(&region->refs, 1, memory_order_relaxed);
+	return region;
+}
+
+void tmk_region_put(struct tmk_region *region)
+{
+	const struct tmk__backend_region *b;
+
+	if (!region || atomic_fetch_sub_explicit(&region->refs, 1,
+						 memory_order_acq_rel) != 1)
+		return;
+	b = &region->b;
+	region->ops->region_destroy(b);
+	tmk__ledger_uncharge(b->kind, region->use, b->bytes, region->physical);
+	tmk__ledger_region_remove();
+	free(region);
+}
+
+void *tmk_region_data(const struct tmk_region *region)
+{
+	return region->b.data;
+}
+
+size_t tmk_region_bytes(const struct tmk_region *region)
+{
+	return region->b.bytes;
+}
+
+int tmk_region_fd(const struct tmk_region *region)
+{
+	return region->b.fd;
+}
+
+int tmk_region_info(struct tmk_region_info *out,
+		    const struct tmk_region *region)
+{
+	struct tmk_region_info info = { 0 };
+	int err;
+
+	if (!out || !region)
+		return tmk__error(-EINVAL, "no region to ask about, or no "
+					   "struct tmk_region_info to fill in");
+	err = region->ops->region_info(&info, &region->b);
+	if (err)
+		return err;
+	info.kind = region->b.kind;
+	info.flags = region->b.flags;
+	info.node = region->b.node;
+	info.bytes = region->b.bytes;
+	memcpy(info.name, region->name, sizeof(info.name));
+	*out = info;
+	return 0;
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Tensors: creating, copying, giving back, asking. A tensor's header comes from
+ * its workspace's extents or from the detached ones (handle.c), its elements
+ * from the workspace or from a region of which the header holds a reference.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "internal.h"
+#include "tensor.h"
+
+/* Where tensors without elements point: not NULL, never read or written. */
+static char nowhere[64] __attribute__((aligned(64)));
+
+static const struct {
+	const char *name;
+	size_t bytes;
+	bool offered; /* there is arithmetic for it */
+} dtypes[] = {
+	[TMK_F32] = { "f32", 4, true },	 [TMK_F64] = { "f64", 8, false },
+	[TMK_F16] = { "f16", 2, false }, [TMK_BF16] = { "bf16", 2, false },
+	[TMK_I64] = { "i64", 8, false }, [TMK_I32] = { "i32", 4, true },
+	[TMK_I16] = { "i16", 2, false }, [TMK_I8] = { "i8", 1, false },
+	[TMK_U8] = { "u8", 1, false },	 [TMK_BOOL] = { "bool", 1, false },
+	[TMK_C64] = { "c64", 8, false }, [TMK_C128] = { "c128", 16, false },
+};
+
+static bool dtype_known(enum tmk_dtype dtype)
+{
+	return (unsigned int)dtype < sizeof(dtypes) / sizeof(dtypes[0]) &&
+	       dtypes[dtype].name;
+}
+
+size_t tmk_dtype_bytes(enum tmk_dtype dtype)
+{
+	return dtype_known(dtype) ? dtypes[dtype].bytes : 0;
+}
+
+const char *tmk_dtype_name(enum tmk_dtype dtype)
+{
+	return dtype_known(dtype) ? dtypes[dtype].name : "?";
+}
+
+static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
+{
+	int i;
+
+	if (!dtype_known(dtype))
+		return tmk__error(-EINVAL, "%d is no tensor type", (int)dtype);
+	if (!dtypes[dtype].offered)
+		return tmk__error(-EOPNOTSUPP,
+				  "tensors of type %s are not offered by this "
+				  "version",
+				  dtypes[dtype].name);
+	if (rank < 0 || rank > TMK_RANK_MAX)
+		return tmk__error(-EINVAL,
+				  "a tensor of rank %d: 0 to %d are "
+				  "possible",
+				  rank, TMK_RANK_MAX);
+	if (rank && !shape)
+		return tmk__error(-EINVAL, "a tensor of rank %d needs a shape",
+				  rank);
+	for (i = 0; i < rank; i++) {
+		if (shape[i] < 0)
+			return tmk__error(-EINVAL,
+					  "size %d of the shape is negative "
+					  "(%" PRId64 ")",
+					  i, shape[i]);
+	}
+	return 0;
+}
+
+/**
+ * tmk__layout_dense() - row-major strides and byte count for a shape
+ * @out: the layout
+ * @dtype: element type
+ * @rank: how many sizes
+ * @shape: the sizes
+ *
+ * Strides are made as if empty dimensions had one element, so that they, too,
+ * are bounded.
+ *
+ * Return: 0; -EINVAL, -EOPNOTSUPP or -EOVERFLOW with a sentence.
+ */
+int tmk__layout_dense(struct tmk__layout *out, enum tmk_dtype dtype, int rank,
+		      const int64_t *shape)
+{
+	int64_t stride = 1, bytes;
+	bool empty = false;
+	int err, i;
+
+	err = layout_check(dtype, rank, shape);
+	if (err)
+		return err;
+	out->dtype = dtype;
+	out->rank = rank;
+	for (i = rank - 1; i >= 0; i--) {
+		out->shape[i] = shape[i];
+		out->strides[i] = stride;
+		empty |= !shape[i];
+		if (shape[i] &&
+		    __builtin_mul_overflow(stride, shape[i], &stride))
+			break;
+	}
+	if (i >= 0 ||
+	    __builtin_mul_overflow(stride, (int64_t)dtypes[dtype].bytes,
+				   &bytes))
+		return tmk__error(-EOVERFLOW,
+				  "a tensor of this shape has more elements "
+				  "than memory can hold");
+	out->nr = empty ? 0 : stride;
+	out->bytes = empty ? 0 : (size_t)bytes;
+	return 0;
+}
+
+/**
+ * tmk__layout_is_dense() - are the elements in row-major order without gaps?
+ * @rank: how many dimensions
+ * @shape: their sizes
+ * @strides: their strides in elements; of no meaning where the size is 1
+ */
+bool tmk__layout_is_dense(int rank, const int64_t *shape,
+			  const int64_t *strides)
+{
+	int64_t expect = 1;
+	bool dense = true;
+	int i;
+
+	for (i = rank - 1; i >= 0; i--) {
+		if (!shape[i])
+			return true;
+		if (shape[i] != 1 && strides[i] != expect)
+			dense = false;
+		expect *= shape[i];
+	}
+	return dense;
+}
+
+static void header_fill(struct tmk__tensor *t, const struct tmk__layout *l,
+			void *data)
+{
+	int i;
+
+	t->data = data;
+	t->nr = l->nr;
+	t->dtype = (uint8_t)l->dtype;
+	t->rank = (uint8_t)l->rank;
+	t->dense = true;
+	for (i = 0; i < l->rank; i++) {
+		t->shape[i] = l->shape[i];
+		t->strides[i] = l->strides[i];
+	}
+}
+
+static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
+			   const struct tmk__layout *l)
+{
+	struct tmk__tensor *t;
+	struct tmk_tensor *handle;
+	void *data = nowhere;
+	int err;
+
+	if (!ws->open)
+		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
+				  ws->id);
+	err = tmk__ws_slot_take(&handle, &t, ws);
+	if (!err && l->bytes)
+		err = tmk__ws_alloc(&data, ws, l->bytes, false);
+	if (err)
+		return err;
+	header_fill(t, l, data);
+	tmk__ws_slot_commit(t, ws);
+	*out = handle;
+	return 0;
+}
+
+static int create_detached(struct tmk_tensor **out,
+			   const struct tmk_region_opts *opts,
+			   const struct tmk__layout *l)
+{
+	struct tmk_region_opts defaults = TMK_REGION_OPTS_INIT;
+	struct tmk_region *region = NULL;
+	struct tmk_tensor *handle;
+	struct tmk__tensor *t;
+	void *data = nowhere;
+	int err;
+
+	err = tmk__detached_take(&handle, &t);
+	if (err)
+		return err;
+	if (l->bytes) {
+		defaults.kind = tmk__kind_for(l->bytes);
+		defaults.name = "tensor";
+		err = tmk__region_create_for(&region, l->bytes,
+					     opts ? opts : &defaults,
+					     TMK_USE_GENERAL);
+		if (err) {
+			tmk__detached_free(handle);
+			return err;
+		}
+		data = tmk_region_data(region);
+	}
+	header_fill(t, l, data);
+	t->region = region;
+	*out = handle;
+	return 0;
+}
+
+int tmk_tensor_create(struct tmk_tensor **out, enum tmk_dtype dtype, int rank,
+		      const int64_t *shape)
+{
+	struct tmk__ws *ws = tmk__ws_innermost();
+	struct tmk__layout l;
+	int err;
+
+	err = tmk__layout_dense(&l, dtype, rank, shape);
+	if (err)
+		return err;
+	return ws ? create_attached(out, ws, &l) :
+		    create_detached(out, NULL, &l);
+}
+
+int tmk_tensor_create_in(struct tmk_tensor **out, struct tmk_workspace *handle,
+			 const struct tmk_region_opts *opts,
+			 enum tmk_dtype dtype, int rank, const int64_t *shape)
+{
+	struct tmk__ws *ws = NULL;
+	struct tmk__layout l;
+	int err;
+
+	if (handle && opts)
+		return tmk__error(-EINVAL,
+				  "region options are for a tensor outside of "
+				  "workspaces, and a workspace is given");
+	if (handle) {
+		err = tmk__ws_mine(&ws, handle, "allocate from");
+		if (err)
+			return err;
+	}
+	err = tmk__layout_dense(&l, dtype, rank, shape);
+	if (err)
+		return err;
+	return ws ? create_attached(out, ws, &l) :
+		    create_detached(out, opts, &l);
+}
+
+int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,
+			   size_t offset, enum tmk_dtype dtype, int rank,
+			   const int64_t *shape)
+{
+	struct tmk__layout l;
+	struct tmk_tensor *handle;
+	struct tmk__tensor *t;
+	size_t room;
+	int err;
+
+	if (!region)
+		return tmk__error(-EINVAL, "the region is NULL");
+	err = tmk__layout_dense(&l, dtype, rank, shape);
+	if (err)
+		return err;
+	if (offset % tmk_dtype_bytes(dtype))
+		return tmk__error(-EINVAL,
+				  "offset %zu is no multiple of the %zu bytes "
+				  "of an element",
+				  offset, tmk_dtype_bytes(dtype));
+	room = tmk_region_bytes(region);
+	if (offset > room || l.bytes > room - offset)
+		return tmk__error(-ERANGE,
+				  "%zu bytes at offset %zu do not fit in a "
+				  "region of %zu bytes",
+				  l.bytes, offset, room);
+	err = tmk__detached_take(&handle, &t);
+	if (err)
+		return err;
+	header_fill(t, &l, (char *)tmk_region_data(region) + offset);
+	t->region = tmk_region_get(region);
+	*out = handle;
+	return 0;
+}
+
+int tmk_tensor_dup(struct tmk_tensor **out, struct tmk_tensor *tensor)
+{
+	struct tmk__tensor *src, *dst;
+	struct tmk_tensor *copy;
+	int err;
+
+	err = tmk__tensor_get_valid(&src, tensor, NULL);
+	if (err)
+		return err;
+	err = tmk_tensor_create(&copy, src->dtype, src->rank, src->shape);
+	if (err)
+		return err;
+	dst = tmk__handle_header(copy);
+	tmk__tensor_copy(dst, src);
+	*out = copy;
+	return 0;
+}
+
+int tmk_tensor_detach(struct tmk_tensor **out, struct tmk_tensor *tensor)
+{
+	struct tmk__tensor *src, *dst;
+	struct tmk__layout l;
+	struct tmk_tensor *copy;
+	int err;
+
+	err = tmk__tensor_get_valid(&src, tensor, NULL);
+	if (err)
+		return err;
+	if (!tmk__tensor_ws(tensor)) {
+		*out = tmk_tensor_get(tensor);
+		return 0;
+	}
+	err = tmk__layout_dense(&l, src->dtype, src->rank, src->shape);
+	if (!err)
+		err = create_detached(&copy, NULL, &l);
+	if (err)
+		return err;
+	dst = tmk__handle_header(copy);
+	tmk__tensor_copy(dst, src);
+	*out = copy;
+	return 0;
+}
+
+struct tmk_tensor *tmk_tensor_get(struct tmk_tensor *tensor)
+{
+	struct tmk__tensor *t = tmk__handle_header(tensor);
+
+	if (t)
+		__atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED);
+	return tensor;
+}
+
+void tmk_tensor_put(struct tmk_tensor *tensor)
+{
+	struct tmk__tensor *t = tmk__handle_header(tensor);
+	struct tmk_region *region;
+
+	/* After its scope ended there is nothing left to give back. */
+	if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (tmk__tensor_ws(tensor)) {
+		/* The memory stays until the scope ends, the handle does not. */
+		__atomic_store_n(&t->seq, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	region = t->region;
+	tmk__detached_free(tensor);
+	tmk_region_put(region);
+}

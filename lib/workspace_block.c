@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * A workspace's block: one region, made when the workspace is created with an
+ * initial size or when a cycle has shown how much is needed, and made larger by
+ * spill policy REALLOCATE between scopes, never while tensors are in it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "internal.h"
+#include "ws.h"
+
+/**
+ * tmk__ws_region() - a region as the workspace's configuration asks for
+ * @out: the region
+ * @ws: the workspace
+ * @bytes: how much
+ * @use: what for
+ *
+ * Return: as tmk_region_create().
+ */
+int tmk__ws_region(struct tmk_region **out, struct tmk__ws *ws, uint64_t bytes,
+		   enum tmk_use use)
+{
+	struct tmk_region_opts opts = ws->opts.region;
+
+	if (!opts.kind)
+		opts.kind = tmk__kind_for(bytes);
+	opts.name = ws->region_name;
+	return tmk__region_create_for(out, bytes, &opts, use);
+}
+
+/**
+ * tmk__ws_block_create() - make the block
+ * @ws: has none
+ * @size: its bytes, a multiple of the alignment; 0 is allowed and does nothing
+ *
+ * Return: 0, or as tmk_region_create(): nothing changed.
+ */
+int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
+{
+	int err;
+
+	if (!size)
+		return 0;
+	err = tmk__ws_region(&ws->region, ws, size, TMK_USE_WORKSPACE);
+	if (err)
+		return tmk__error_wrap(err,
+				       "workspace \"%s\" could not have its "
+				       "block of %" PRIu64 " bytes",
+				       ws->id, size);
+	ws->base = tmk_region_data(ws->region);
+	ws->size = size;
+	ws->offset = 0;
+	ws->end = ws->open ? size : 0;
+	return 0;
+}
+
+/**
+ * tmk__ws_block_destroy() - give the block back
+ * @ws: closed, or about to be destroyed
+ */
+void tmk__ws_block_destroy(struct tmk__ws *ws)
+{
+	tmk_region_put(ws->region);
+	ws->region = NULL;
+	ws->base = NULL;
+	ws->size = 0;
+	ws->offset = 0;
+	ws->end = 0;
+}
+
+/**
+ * tmk__ws_block_learn() - make the block that cycles of @need bytes call for
+ * @ws: without a block, or closed; what it spilled may still be there
+ * @need: a multiple of the alignment
+ *
+ * A block that is too small is given back first, so that growing needs room
+ * for the new one only; if the new one is refused, the old size is tried again.
+ *
+ * Return: 0, or as tmk_region_create().
+ */
+int tmk__ws_block_learn(struct tmk__ws *ws, uint64_t need)
+{
+	uint64_t size = tmk__ws_size_learned(&ws->opts, need);
+	uint64_t old = ws->size;
+	int err;
+
+	if (size <= old)
+		return 0;
+	if (old)
+		tmk__ws_block_destroy(ws);
+	err = tmk__ws_block_create(ws, size);
+	if (!err) {
+		ws->block = need;
+		return 0;
+	}
+	/* The sentence that counts is the first one. */
+	if (old) {
+		struct tmk__error_state state;
+
+		tmk__error_save(&state);
+		(void)tmk__ws_block_create(ws, old);
+		tmk__error_restore(&state);
+	}
+	return err;
+}
+
+/**
+ * tmk__ws_block_close() - learn from the cycle that ended
+ * @ws: closed; its counters are those of the cycle, its spills are freed
+ *
+ * Return: 0, or as tmk_region_create(): tried again at the next cycle's end.
+ */
+int tmk__ws_block_close(struct tmk__ws *ws)
+{
+	if (ws->opts.learning == TMK_WS_LEARN_NONE || !ws->max)
+		return 0;
+	if (!ws->size)
+		return tmk__ws_block_learn(ws, ws->max);
+	if (ws->opts.spill == TMK_WS_SPILL_REALLOCATE && ws->max > ws->size)
+		return tmk__ws_block_learn(ws, ws->max);
+	return 0;
+}
+
+int tmk_workspace_initialize(struct tmk_workspace *handle)
+{
+	struct tmk__ws *ws;
+	uint64_t need;
+	int err;
+
+	err = tmk__ws_mine(&ws, handle, "initialize");
+	if (err)
+		return err;
+	need = ws->max > ws->cycle ? ws->max : ws->cycle;
+	if (ws->size &&
+	    (ws->opts.spill != TMK_WS_SPILL_REALLOCATE ||
+	     ws->opts.learning == TMK_WS_LEARN_NONE || need <= ws->size))
+		return 0;
+	if (ws->size && ws->open)
+		return tmk__error(-EBUSY,
+				  "workspace \"%s\" is open: its block cannot "
+				  "be made larger under its tensors",
+				  ws->id);
+	if (ws->opts.learning == TMK_WS_LEARN_NONE)
+		return tmk__error(-EINVAL,
+				  "workspace \"%s\" has no initial_bytes and "
+				  "does not learn: there is no block to make",
+				  ws->id);
+	if (!need && !ws->opts.min_bytes)
+		return tmk__error(-ENODATA,
+				  "workspace \"%s\" has learned nothing yet",
+				  ws->id);
+	return tmk__ws_block_learn(ws, need);
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * What a thread has: its workspaces and its scope stack. Made when the thread
+ * first creates or opens a workspace, and ended with it: a destructor of
+ * thread-specific data destroys what the thread left, open or not.
+ *
+ * After fork() the child has none of it: the parent goes on using the same
+ * shared memory, so in the child every workspace of the parent is refused with
+ * -EPERM and every tensor in one is stale. Detached tensors and regions stay
+ * usable and are shared with the parent. The child may make workspaces of its
+ * own. The memory of the parent's stays mapped, and so charged, until the
+ * child exits or execs.
+ *
+ * Lock: threads_lock guards the list of all threads. fork() takes it, then that
+ * of the table of workspaces, then that of the tables of handles: handlers run
+ * in reverse order of registration, so handle.c registers before this file.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "ws.h"
+
+__thread struct tmk__thread *tmk__self
+	__attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static int once_err;
+static struct tmk__thread *threads; /* all of them; after fork() also dead */
+
+static void thread_exit(void *arg)
+{
+	struct tmk__thread *self = arg;
+
+	/* Other destructors of this thread may have run and may still run. */
+	tmk__self = self;
+	self->depth = 0;
+	while (self->first)
+		tmk__ws_destroy(self->first);
+	pthread_mutex_lock(&threads_lock);
+	if (self->prev)
+		self->prev->next = self->next;
+	else
+		threads = self->next;
+	if (self->next)
+		self->next->prev = self->prev;
+	pthread_mutex_unlock(&threads_lock);
+	if (self->frames != self->frames_inline)
+		free(self->frames);
+	free(self);
+	tmk__self = NULL;
+}
+
+static void fork_prepare(void)
+{
+	pthread_mutex_lock(&threads_lock);
+	tmk__ws_table_lock();
+}
+
+static void fork_parent(void)
+{
+	tmk__ws_table_unlock();
+	pthread_mutex_unlock(&threads_lock);
+}
+
+static void fork_child(void)
+{
+	tmk__ws_table_disown();
+	fork_parent();
+	tmk__self = NULL;
+	pthread_setspecific(key, NULL);
+}
+
+static void thread_once(void)
+{
+	once_err = pthread_key_create(&key, thread_exit);
+	if (!once_err)
+		once_err =
+			pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+static void thread_enlist(struct tmk__thread *self)
+{
+	pthread_mutex_lock(&threads_lock);
+	self->next = threads;
+	if (threads)
+		threads->prev = self;
+	threads = self;
+	pthread_mutex_unlock(&threads_lock);
+}
+
+/**
+ * tmk__thread_self() - the calling thread's record, made if need be
+ * @out: the record
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__thread_self(struct tmk__thread **out)
+{
+	struct tmk__thread *self = tmk__self;
+	int err;
+
+	if (!self) {
+		err = tmk__handle_init();
+		if (err)
+			return err;
+		pthread_once(&once, thread_once);
+		if (!once_err && !tmk__fault("thread"))
+			self = calloc(1, sizeof(*self));
+		if (!self)
+			return tmk__error(-ENOMEM,
+					  "no memory for a thread's list of "
+					  "workspaces");
+		self->frames = self->frames_inline;
+		self->room = TMK__FRAMES_INLINE;
+		if (pthread_setspecific(key, self)) {
+			free(self);
+			return tmk__error(-ENOMEM,
+					  "no memory for thread-specific data");
+		}
+		thread_enlist(self);
+		tmk__self = self;
+	}
+	*out = self;
+	return 0;
+}
+
+/**
+ * tmk__thread_frame_push() - one more scope on the stack
+ * @self: the thread
+ * @ws: its workspace
+ * @kind: how it was entered
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__thread_frame_push(struct tmk__thread *self, struct tmk__ws *ws,
+			   enum tmk__frame_kind kind)
+{
+	struct tmk__frame *frames;
+
+	if (self->depth == self->room) {
+		frames = tmk__fault("frames") ?
+				 NULL :
+				 malloc(2 * self->room * sizeof(*frames));
+		if (!frames)
+			return tmk__error(-ENOMEM,
+					  "no memory for %u nested "
+					  "scopes",
+					  self->depth + 1);
+		memcpy(frames, self->frames, self->depth * sizeof(*frames));
+		if (self->frames != self->frames_inline)
+			free(self->frames);
+		self->frames = frames;
+		self->room *= 2;
+	}
+	self->frames[self->depth++] = (struct tmk__frame){ ws, kind };
+	return 0;
+}

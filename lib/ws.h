@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * The inside of workspaces, shared by the workspace_*.c files and tensors.
+ *
+ *	workspace.c         the public calls
+ *	workspace_config.c  options: what is refused, and the sizes that follow
+ *	workspace_table.c   handles of workspaces and the places behind them
+ *	workspace_thread.c  what a thread has: its workspaces, its scope stack
+ *	workspace_scope.c   a scope's beginning and end
+ *	workspace_block.c   the block: learning, growth, its region
+ *	workspace_alloc.c   where an allocation goes when the fast path says no
+ *	workspace_spill.c   memory beside the block
+ *
+ * A workspace is used by the thread that made it and by no other, so nothing
+ * here is locked; what other threads may read (life, thread) is atomic.
+ *
+ * A struct tmk_workspace * is no address but (place << 44 | life): a place in
+ * the table is used again, a life is not. Lives of living workspaces are odd;
+ * destroying adds one.
+ */
+#ifndef TMK_WS_H
+#define TMK_WS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <tmk/workspace.h>
+
+#include "handle.h"
+
+#define TMK__LIFE_BITS 44
+#define TMK__LIFE_MAX ((UINT64_C(1) << TMK__LIFE_BITS) - 1)
+#define TMK__WS_ID_BYTES 64
+#define TMK__SPILL_INLINE 4
+
+struct tmk__thread;
+
+/* Memory beside the block, freed as a whole. Filled from the last chunk. */
+struct tmk__spill_chunk {
+	struct tmk_region *region;
+	char *base;
+	size_t bytes;
+};
+
+struct tmk__spill {
+	struct tmk__spill_chunk *chunks; /* oldest first */
+	uint32_t chunks_nr;
+	uint32_t chunks_room;
+	char *base; /* of the chunk that is being filled */
+	size_t offset;
+	size_t bytes;
+	size_t next_bytes; /* how large the next chunk shall be */
+};
+
+struct tmk__ws {
+	/* What an allocation in a warmed-up workspace touches. */
+	uint64_t life;
+	struct tmk__thread *thread; /* NULL once destroyed */
+	char *base; /* the block */
+	size_t offset; /* a multiple of the alignment, as is @end */
+	size_t end; /* room ends here: @size while open, else @offset */
+	size_t mask; /* alignment - 1 */
+	uint64_t cycle;
+	uint64_t allocations;
+
+	/* And a tensor's header. Slots [slot, slot_end) of @extent are free. */
+	uint64_t seq; /* of handles in @extent in this generation */
+	uint32_t slot;
+	uint32_t slot_end;
+	uint32_t extent;
+	uint32_t extent_first; /* the chain of all extents */
+	struct tmk__cell *cell;
+	uint64_t gen_base; /* the generation shown to users = gen - gen_base */
+	uint64_t gen_end; /* the first generation that needs new extents */
+	uint32_t cell_nr;
+	bool open;
+
+	/* Counters: names as in struct tmk_workspace_info. */
+	uint64_t size;
+	uint64_t block;
+	uint64_t last;
+	uint64_t max;
+	uint64_t cycles;
+	uint64_t step;
+	uint64_t spilled_bytes;
+	uint64_t spilled_count;
+	uint64_t spilled_total;
+
+	struct tmk_region *region; /* behind the block */
+	struct tmk__spill spill;
+	struct tmk_workspace_opts opts; /* checked, normalised */
+	struct tmk__ws *next; /* of the same thread */
+	uint32_t next_free; /* of the table */
+	pid_t pid; /* the process that made it, */
+	bool inherited; /* which is the parent of this one */
+	char region_name[TMK_NAME_BYTES];
+	char id[TMK__WS_ID_BYTES];
+} __attribute__((aligned(64)));
+
+enum tmk__frame_kind {
+	TMK__FRAME_OPEN = 1, /* the workspace was opened here */
+	TMK__FRAME_REENTER, /* it was open and innermost already */
+};
+
+struct tmk__frame {
+	struct tmk__ws *ws;
+	enum tmk__frame_kind kind;
+};
+
+#define TMK__FRAMES_INLINE 16
+
+/* A thread's workspaces and its scope stack. Used by that thread only. */
+struct tmk__thread {
+	struct tmk__frame *frames; /* [depth - 1] is innermost */
+	uint32_t depth;
+	uint32_t room;
+	struct tmk__ws *first; /* latest first */
+	struct tmk__thread *next; /* all threads: workspace_thread.c */
+	struct tmk__thread *prev;
+	struct tmk__frame frames_inline[TMK__FRAMES_INLINE];
+};
+
+/* Initial-exec: a plain load, and one pointer fits in any static TLS block. */
+extern __thread struct tmk__thread *tmk__self
+	__attribute__((tls_model("initial-exec")));
+
+struct tmk__ws_table {
+	struct tmk__ws *ws;
+	uint32_t nr; /* places that were used at least once */
+};
+
+extern struct tmk__ws_table tmk__ws_table;
+
+/* What is known of a workspace that may be gone, for messages. */
+struct tmk__ws_epitaph {
+	char id[TMK__WS_ID_BYTES];
+	bool alive;
+	bool inherited;
+	uint64_t gen_base;
+};
+
+static inline struct tmk_workspace *tmk__ws_handle(const struct tmk__ws *ws)
+{
+	uint64_t place = (uint64_t)(ws - tmk__ws_table.ws);
+
+	return (struct tmk_workspace *)(uintptr_t)(place << TMK__LIFE_BITS |
+						   ws->life);
+}
+
+/** tmk__ws_find() - the living workspace behind a handle, or NULL */
+static inline struct tmk__ws *tmk__ws_find(const struct tmk_workspace *handle)
+{
+	uint64_t v = (uint64_t)(uintptr_t)handle;
+	uint64_t place = v >> TMK__LIFE_BITS;
+	struct tmk__ws *ws;
+
+	if (place >= __atomic_load_n(&tmk__ws_table.nr, __ATOMIC_ACQUIRE))
+		return NULL;
+	ws = &tmk__ws_table.ws[place];
+	/* Odd: a place that was never used has life 0, as has NULL. */
+	if (__atomic_load_n(&ws->life, __ATOMIC_ACQUIRE) !=
+		    (v & TMK__LIFE_MAX) ||
+	    !(v & 1))
+		return NULL;
+	return ws;
+}
+
+static inline bool tmk__ws_is_mine(const struct tmk__ws *ws)
+{
+	return __atomic_load_n(&ws->thread, __ATOMIC_RELAXED) == tmk__self;
+}
+
+/** tmk__ws_innermost() - the innermost open workspace of the thread, or NULL */
+static inline struct tmk__ws *tmk__ws_innermost(void)
+{
+	struct tmk__thread *self = tmk__self;
+
+	if (!self || !self->depth)
+		return NULL;
+	return self->frames[self->depth - 1].ws;
+}
+
+/** tmk__ws_gen() - the generation as users see it */
+static inline uint64_t tmk__ws_gen(const struct tmk__ws *ws)
+{
+	return ws->cell->gen - ws->gen_base;
+}
+
+static inline size_t tmk__ws_align(const struct tmk__ws *ws, size_t bytes)
+{
+	return (bytes + ws->mask) & ~ws->mask;
+}
+
+/* workspace_alloc.c */
+int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes);
+int tmk__ws_slot_slow(struct tmk__ws *ws);
+
+/**
+ * tmk__ws_alloc() - memory from an open workspace of this thread
+ * @ws: its inside; the caller knows that it is alive and this thread's
+ *
+ * If @bytes is at most the room then so is @bytes rounded up, because room is
+ * a multiple of the alignment: nothing can overflow. 0 bytes wrap around and
+ * go the slow way, as does a workspace that is closed (no room).
+ */
+static inline int tmk__ws_alloc(void **out, struct tmk__ws *ws, size_t bytes,
+				bool zero)
+{
+	char *p;
+	size_t n;
+
+	if (__builtin_expect(bytes - 1 >= ws->end - ws->offset, 0))
+		return tmk__ws_alloc_slow(out, ws, bytes);
+	n = tmk__ws_align(ws, bytes);
+	p = ws->base + ws->offset;
+	ws->offset += n;
+	ws->cycle += n;
+	ws->allocations++;
+	if (zero)
+		__builtin_memset(p, 0, bytes);
+	*out = p;
+	return 0;
+}
+
+/**
+ * tmk__ws_slot_take() - a header for a tensor of this generation
+ * @out: its handle, not valid before tmk__ws_slot_commit()
+ * @header: the header
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+static inline int tmk__ws_slot_take(struct tmk_tensor **out,
+				    struct tmk__tensor **header,
+				    struct tmk__ws *ws)
+{
+	int err;
+
+	if (__builtin_expect(ws->slot == ws->slot_end, 0)) {
+		err = tmk__ws_slot_slow(ws);
+		if (err)
+			return err;
+	}
+	*out = tmk__handle_make(ws->slot, ws->seq);
+	*header = &tmk__handles.slots[ws->slot];
+	return 0;
+}
+
+/** tmk__ws_slot_commit() - the header is filled in: the handle is valid */
+static inline void tmk__ws_slot_commit(struct tmk__tensor *header,
+				       struct tmk__ws *ws)
+{
+	header->refs = 1;
+	header->region = NULL;
+	ws->slot++;
+	__atomic_store_n(&header->seq, ws->seq, __ATOMIC_RELEASE);
+}
+
+/* workspace_config.c */
+int tmk__ws_opts_check(struct tmk_workspace_opts *out,
+		       const struct tmk_workspace_opts *opts);
+int tmk__ws_id_check(const char *id);
+uint64_t tmk__ws_size_initial(const struct tmk_workspace_opts *opts);
+uint64_t tmk__ws_size_learned(const struct tmk_workspace_opts *opts,
+			      uint64_t need);
+uint64_t tmk__align_up(uint64_t bytes, uint64_t alignment);
+
+/* workspace_table.c */
+int tmk__ws_place_take(struct tmk__ws **out);
+void tmk__ws_place_free(struct tmk__ws *ws);
+int tmk__ws_stale(const struct tmk_workspace *handle);
+void tmk__ws_epitaph(struct tmk__ws_epitaph *out, uint32_t place,
+		     uint64_t life);
+void tmk__ws_table_lock(void);
+void tmk__ws_table_unlock(void);
+void tmk__ws_table_disown(void);
+
+/* workspace_thread.c */
+int tmk__thread_self(struct tmk__thread **out);
+int tmk__thread_frame_push(struct tmk__thread *self, struct tmk__ws *ws,
+			   enum tmk__frame_kind kind);
+
+/* workspace_scope.c */
+int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,
+		 const char *what);
+int tmk__ws_not_mine(const struct tmk__ws *ws, const char *what);
+
+/* workspace.c */
+void tmk__ws_destroy(struct tmk__ws *ws);
+
+/* workspace_block.c */
+int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size);
+void tmk__ws_block_destroy(struct tmk__ws *ws);
+int tmk__ws_block_learn(struct tmk__ws *ws, uint64_t need);
+int tmk__ws_block_close(struct tmk__ws *ws);
+int tmk__ws_region(struct tmk_region **out, struct tmk__ws *ws, uint64_t bytes,
+		   enum tmk_use use);
+
+/* workspace_spill.c */
+int tmk__ws_spill_alloc(void **out, struct tmk__ws *ws, size_t n);
+void tmk__ws_spill_free(struct tmk__ws *ws);
+
+#endif /* TMK_WS_H */
