@@ -17,11 +17,11 @@ tests-unit: $(UNIT_PROGS)
 tests-kselftest: $(KSELF_PROGS)
 tests-shim: $(SHIM_PROGS)
 
-$(B)/tests/unit/%: tests/unit/%.c $(B)/lib/libtmk.a
+$(B)/tests/unit/%: tests/unit/%.c $(LIB_TEST_A)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -Itests/harness -Ilib -Itests/unit -o $@ $< \
-		$(B)/lib/libtmk.a $(LDFLAGS_ALL) $(LIB_LIBS)
+		$(LIB_TEST_A) $(LDFLAGS_ALL) $(LIB_LIBS)
 
 build/tests/kselftest/%: tests/kselftest/%.c
 	$(call say,CC,$@)

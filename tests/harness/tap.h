@@ -12,9 +12,10 @@
  *	TEST(adds) { EXPECT_EQ(4, 2 + 2); }
  *	TEST_HARNESS_MAIN
  *
- * EXPECT_x goes on after a failure, ASSERT_x ends the test. The first argument
- * is what is expected. Exit status: 0 all passed, 1 something failed, 4 all
- * were skipped. `prog -l` lists the tests, `prog NAME...` runs some.
+ * EXPECT_x goes on after a failure, ASSERT_x ends the test, without teardown:
+ * its process goes, and with it whatever it started. The first argument is what
+ * is expected. Exit status: 0 all passed, 1 something failed or nothing was
+ * run, 4 all were skipped. `prog -l` lists the tests, `prog NAME...` runs some.
  */
 #ifndef TMK_TESTS_TAP_H
 #define TMK_TESTS_TAP_H
@@ -30,10 +31,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* EXPECT_EQ(0, size) compares by value, as the kernel's does. */
+/* EXPECT_EQ(0, size): a literal is compared with whatever is seen. */
 #pragma GCC diagnostic ignored "-Wsign-compare"
 
 #define TAP_TIMEOUT_DEFAULT 60 /* seconds; generous, emulators are slow */
@@ -67,21 +69,20 @@ static TAP_UNUSED void tap_register(struct tap_test *test)
 	tap_last = &test->next;
 }
 
-#define TH_LOG(fmt, ...)                                           \
-	do {                                                       \
-		printf("# %s:%d: " fmt "\n", __FILE__, __LINE__,   \
-		       ##__VA_ARGS__);                             \
-		fflush(stdout);                                    \
+#define TH_LOG(fmt, ...)                                         \
+	do {                                                     \
+		printf("# %s:%d: " fmt "\n", __FILE__, __LINE__, \
+		       ##__VA_ARGS__);                           \
+		fflush(stdout);                                  \
 	} while (0)
 
 /* As in the kernel's: SKIP(return, "why %s", ...). */
-#define SKIP(statement, fmt, ...)                                      \
-	do {                                                           \
-		tap_result->skipped = true;                            \
-		snprintf(tap_result->reason,                           \
-			 sizeof(tap_result->reason), fmt,              \
-			 ##__VA_ARGS__);                               \
-		statement;                                             \
+#define SKIP(statement, fmt, ...)                                             \
+	do {                                                                  \
+		tap_result->skipped = true;                                   \
+		snprintf(tap_result->reason, sizeof(tap_result->reason), fmt, \
+			 ##__VA_ARGS__);                                      \
+		statement;                                                    \
 	} while (0)
 
 static TAP_UNUSED void tap_fail(const char *file, int line, bool fatal)
@@ -94,12 +95,11 @@ static TAP_UNUSED void tap_fail(const char *file, int line, bool fatal)
 		_exit(1);
 }
 
-
 /* clang-format off */
 #define TAP_CMP(fatal, expected, op, seen)                                     \
 	do {                                                                   \
-		__typeof__((expected) + 0) tap_e = (expected);                 \
-		__typeof__((seen) + 0) tap_s = (seen);                         \
+		__auto_type tap_e = (expected);                                \
+		__auto_type tap_s = (seen);                                    \
 		if (!(tap_e op tap_s)) {                                       \
 			printf("# %s:%d: expected %s (%lld) %s %s (%lld)\n",   \
 			       __FILE__, __LINE__, #expected,                  \
@@ -120,7 +120,7 @@ static TAP_UNUSED void tap_fail(const char *file, int line, bool fatal)
 	do {                                                                   \
 		const char *tap_e = (expected), *tap_s = (seen);               \
 		if ((tap_e && tap_s && !strcmp(tap_e, tap_s)) != (same)) {     \
-			printf("# %s:%d: expected %s \"%s\", got %s \"%s\"\n", \
+			printf("# %s:%d: expected %s\"%s\", got %s \"%s\"\n",  \
 			       __FILE__, __LINE__, (same) ? "" : "not ",       \
 			       tap_e ? tap_e : "(null)", #seen,                \
 			       tap_s ? tap_s : "(null)");                      \
@@ -155,102 +155,102 @@ static TAP_UNUSED void tap_fail(const char *file, int line, bool fatal)
 #define TAP_CONSTRUCTOR static void __attribute__((constructor))
 
 #define TEST(name) TEST_TIMEOUT(name, TAP_TIMEOUT_DEFAULT)
-#define TEST_TIMEOUT(test_name, seconds)                          \
-	static void test_name(struct tap_test *_metadata);        \
-	TAP_CONSTRUCTOR tap_register_##test_name(void)            \
-	{                                                         \
-		static struct tap_test test = {                   \
-			.name = #test_name,                       \
-			.run = test_name,                         \
-			.timeout = seconds,                       \
-		};                                                \
-		tap_register(&test);                              \
-	}                                                         \
+#define TEST_TIMEOUT(test_name, seconds)                   \
+	static void test_name(struct tap_test *_metadata); \
+	TAP_CONSTRUCTOR tap_register_##test_name(void)     \
+	{                                                  \
+		static struct tap_test test = {            \
+			.name = #test_name,                \
+			.run = test_name,                  \
+			.timeout = seconds,                \
+		};                                         \
+		tap_register(&test);                       \
+	}                                                  \
 	static void test_name(TAP_UNUSED struct tap_test *_metadata)
 
 #define FIXTURE_DATA(fixture) struct tap_fixture_##fixture
-#define FIXTURE(fixture)                              \
-	static const void *tap_variants_##fixture[64] \
-		TAP_UNUSED;                           \
-	static const char *tap_variant_names_##fixture[64] \
-		TAP_UNUSED;                           \
-	static int tap_variants_nr_##fixture;         \
+#define FIXTURE(fixture)                                               \
+	static const void *tap_variants_##fixture[64] TAP_UNUSED;      \
+	static const char *tap_variant_names_##fixture[64] TAP_UNUSED; \
+	static int tap_variants_nr_##fixture;                          \
 	FIXTURE_DATA(fixture)
 #define FIXTURE_VARIANT(fixture) struct tap_variant_##fixture
-#define FIXTURE_VARIANT_ADD(fixture, variant_name)                           \
-	extern const FIXTURE_VARIANT(fixture)                                \
-		tap_variant_##fixture##_##variant_name;                      \
-	static void __attribute__((constructor(200)))                        \
-		tap_add_##fixture##_##variant_name(void)                     \
-	{                                                                    \
-		int nr = tap_variants_nr_##fixture++;                        \
-		tap_variants_##fixture[nr] =                                 \
-			&tap_variant_##fixture##_##variant_name;             \
-		tap_variant_names_##fixture[nr] = #variant_name;             \
-	}                                                                    \
+#define FIXTURE_VARIANT_ADD(fixture, variant_name)               \
+	extern const FIXTURE_VARIANT(fixture)                    \
+		tap_variant_##fixture##_##variant_name;          \
+	static void __attribute__((constructor(200)))            \
+	tap_add_##fixture##_##variant_name(void)                 \
+	{                                                        \
+		int nr = tap_variants_nr_##fixture++;            \
+		tap_variants_##fixture[nr] =                     \
+			&tap_variant_##fixture##_##variant_name; \
+		tap_variant_names_##fixture[nr] = #variant_name; \
+	}                                                        \
 	const FIXTURE_VARIANT(fixture) tap_variant_##fixture##_##variant_name =
-#define FIXTURE_SETUP(fixture)                                       \
-	struct tap_variant_##fixture;                                \
-	static void tap_setup_##fixture(                             \
-		TAP_UNUSED struct tap_test *_metadata,               \
-		TAP_UNUSED FIXTURE_DATA(fixture) *self,              \
-		TAP_UNUSED const struct tap_variant_##fixture *variant)
-#define FIXTURE_TEARDOWN(fixture)                                    \
-	static void tap_teardown_##fixture(                          \
-		TAP_UNUSED struct tap_test *_metadata,               \
-		TAP_UNUSED FIXTURE_DATA(fixture) *self,              \
+#define FIXTURE_SETUP(fixture)                                                    \
+	struct tap_variant_##fixture;                                             \
+	static void                                                               \
+		tap_setup_##fixture(TAP_UNUSED struct tap_test *_metadata,        \
+				    TAP_UNUSED FIXTURE_DATA(fixture) * self,      \
+				    TAP_UNUSED const struct tap_variant_##fixture \
+					    *variant)
+#define FIXTURE_TEARDOWN(fixture)                        \
+	static void tap_teardown_##fixture(              \
+		TAP_UNUSED struct tap_test *_metadata,   \
+		TAP_UNUSED FIXTURE_DATA(fixture) * self, \
 		TAP_UNUSED const struct tap_variant_##fixture *variant)
 
-#define TEST_F(fixture, name) \
-	TEST_F_TIMEOUT(fixture, name, TAP_TIMEOUT_DEFAULT)
-#define TEST_F_TIMEOUT(fixture, test_name, seconds)                           \
-	static void fixture##_##test_name(                                    \
-		struct tap_test *_metadata, FIXTURE_DATA(fixture) *self,      \
-		const struct tap_variant_##fixture *variant);                 \
-	static void tap_wrap_##fixture##_##test_name(struct tap_test *test)   \
-	{                                                                     \
-		FIXTURE_DATA(fixture) self;                                   \
-		memset(&self, 0, sizeof(self));                               \
-		tap_setup_##fixture(test, &self, test->variant);              \
-		if (tap_result->failed || tap_result->skipped)                \
-			return;                                               \
-		fixture##_##test_name(test, &self, test->variant);            \
-		tap_teardown_##fixture(test, &self, test->variant);           \
-	}                                                                     \
-	static void __attribute__((constructor(300)))                         \
-		tap_register_##fixture##_##test_name(void)                    \
-	{                                                                     \
-		int i, nr = tap_variants_nr_##fixture;                        \
-		for (i = 0; i < (nr ? nr : 1); i++) {                         \
-			struct tap_test *test = calloc(1, sizeof(*test));     \
-			test->name = #fixture "." #test_name;                 \
-			test->run = tap_wrap_##fixture##_##test_name;         \
-			test->timeout = seconds;                              \
-			if (nr) {                                             \
-				test->variant = tap_variants_##fixture[i];    \
-				test->variant_name =                          \
-					tap_variant_names_##fixture[i];       \
-			}                                                     \
-			tap_register(test);                                   \
-		}                                                             \
-	}                                                                     \
-	static void fixture##_##test_name(                                    \
-		TAP_UNUSED struct tap_test *_metadata,                        \
-		TAP_UNUSED FIXTURE_DATA(fixture) *self,                       \
-		TAP_UNUSED const struct tap_variant_##fixture *variant)
+#define TEST_F(fixture, name) TEST_F_TIMEOUT(fixture, name, TAP_TIMEOUT_DEFAULT)
+#define TEST_F_TIMEOUT(fixture, test_name, seconds)                                 \
+	static void fixture##_##test_name(struct tap_test *_metadata,               \
+					  FIXTURE_DATA(fixture) * self,             \
+					  const struct tap_variant_##fixture        \
+						  *variant);                        \
+	static void tap_wrap_##fixture##_##test_name(struct tap_test *test)         \
+	{                                                                           \
+		FIXTURE_DATA(fixture) self;                                         \
+		memset(&self, 0, sizeof(self));                                     \
+		tap_setup_##fixture(test, &self, test->variant);                    \
+		if (tap_result->failed || tap_result->skipped)                      \
+			return;                                                     \
+		fixture##_##test_name(test, &self, test->variant);                  \
+		tap_teardown_##fixture(test, &self, test->variant);                 \
+	}                                                                           \
+	static void __attribute__((constructor(300)))                               \
+	tap_register_##fixture##_##test_name(void)                                  \
+	{                                                                           \
+		int i, nr = tap_variants_nr_##fixture;                              \
+		for (i = 0; i < (nr ? nr : 1); i++) {                               \
+			struct tap_test *test = calloc(1, sizeof(*test));           \
+			test->name = #fixture "." #test_name;                       \
+			test->run = tap_wrap_##fixture##_##test_name;               \
+			test->timeout = seconds;                                    \
+			if (nr) {                                                   \
+				test->variant = tap_variants_##fixture[i];          \
+				test->variant_name =                                \
+					tap_variant_names_##fixture[i];             \
+			}                                                           \
+			tap_register(test);                                         \
+		}                                                                   \
+	}                                                                           \
+	static void                                                                 \
+		fixture##_##test_name(TAP_UNUSED struct tap_test *_metadata,        \
+				      TAP_UNUSED FIXTURE_DATA(fixture) * self,      \
+				      TAP_UNUSED const struct tap_variant_##fixture \
+					      *variant)
 
 static void tap_full_name(const struct tap_test *test, char *buf, size_t len)
 {
-	snprintf(buf, len, "%s%s%s", test->name,
-		 test->variant_name ? "." : "",
+	snprintf(buf, len, "%s%s%s", test->name, test->variant_name ? "." : "",
 		 test->variant_name ? test->variant_name : "");
 }
 
 /* In the child: never returns. exit() and not _exit(), for leak checkers. */
 static void tap_child(struct tap_test *test)
 {
-	/* Its own group, so that the time limit ends its children as well. */
+	/* Its own group, so that its children can be ended with it. */
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	test->run(test);
 	fflush(stdout);
 	exit(tap_result->failed ? 1 : 0);
@@ -267,8 +267,8 @@ static void tap_alarm(int sig)
 	kill(tap_pid, SIGKILL);
 }
 
-/* Run one test in a child. Return: what became of it, "" if all is well. */
-static const char *tap_run(struct tap_test *test, char *why, size_t len)
+/* Run one test in a child. @why: what went wrong, "" if nothing did. */
+static void tap_run(struct tap_test *test, char *why, size_t len)
 {
 	int status;
 
@@ -276,14 +276,18 @@ static const char *tap_run(struct tap_test *test, char *why, size_t len)
 	tap_late = 0;
 	fflush(stdout);
 	tap_pid = fork();
-	if (tap_pid < 0)
-		return "cannot fork";
+	if (tap_pid < 0) {
+		snprintf(why, len, "cannot fork: %s", strerror(errno));
+		return;
+	}
 	if (!tap_pid)
 		tap_child(test);
 	alarm(test->timeout);
 	while (waitpid(tap_pid, &status, 0) < 0 && errno == EINTR)
 		;
 	alarm(0);
+	/* What it left behind must not disturb the next test. */
+	kill(-tap_pid, SIGKILL);
 	if (tap_late)
 		snprintf(why, len, "time limit of %u s", test->timeout);
 	else if (WIFSIGNALED(status))
@@ -295,7 +299,6 @@ static const char *tap_run(struct tap_test *test, char *why, size_t len)
 		snprintf(why, len, "exit status %d", WEXITSTATUS(status));
 	else
 		why[0] = '\0';
-	return why;
 }
 
 static bool tap_selected(const char *name, int argc, char **argv)
@@ -348,16 +351,18 @@ static int tap_main(int argc, char **argv)
 			printf("ok %d %s\n", ++nr, name);
 		}
 	}
+	if (!nr)
+		printf("# nothing to run\n");
 	fflush(stdout);
-	if (failed)
+	if (failed || !nr)
 		return 1;
-	return nr && skipped == nr ? TAP_SKIP : 0;
+	return skipped == nr ? TAP_SKIP : 0;
 }
 
-#define TEST_HARNESS_MAIN                     \
-	int main(int argc, char **argv)       \
-	{                                     \
-		return tap_main(argc, argv);  \
+#define TEST_HARNESS_MAIN                    \
+	int main(int argc, char **argv)      \
+	{                                    \
+		return tap_main(argc, argv); \
 	}
 
 #endif /* TMK_TESTS_TAP_H */

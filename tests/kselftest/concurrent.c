@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Copyright (c) 2026 the tmk authors */
+/* Many at once: the limit holds at every instant and nothing drifts. */
+#include "cg_util.h"
+
+#include <pthread.h>
+
+#define WORKERS 8
+#define LIMIT (16 * MIB)
+
+/* Until told to stop: take and give back regions of any size. */
+static void hammer(int dev, unsigned int seed, volatile int *stop)
+{
+	int fds[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+
+	while (!*stop) {
+		int *fd = &fds[rand_r(&seed) % 8];
+		uint64_t bytes = (rand_r(&seed) % 1024 + 1) * PAGE_BYTES;
+		unsigned int kind = rand_r(&seed) % 4 ? TMK_IOC_KIND_PINNED :
+							TMK_IOC_KIND_HUGE;
+
+		if (*fd >= 0)
+			close(*fd);
+		*fd = create_simple(dev, kind, bytes);
+		if (*fd < 0 && errno != EDQUOT && errno != ENOMEM)
+			_exit(2);
+	}
+}
+
+TEST_TIMEOUT(eight_processes_one_limit, 120)
+{
+	int *stop = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned long long id, highest = 0, seen = 0;
+	int dev = device_open();
+	struct timespec begin, now;
+	pid_t pids[WORKERS];
+	int i;
+
+	ASSERT_GE(dev, 0);
+	ASSERT_EQ(0, cg_create("/storm"));
+	id = cg_id("/storm");
+	ASSERT_EQ(0, tmk_limit("/storm", "max", "16M"));
+	for (i = 0; i < WORKERS; i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			if (cg_enter("/storm"))
+				_exit(1);
+			hammer(dev, i + 1, stop);
+			_exit(0);
+		}
+	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		seen = tmk_number(id, "current");
+		highest = seen > highest ? seen : highest;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - begin.tv_sec < 5);
+	EXPECT_LE(highest, LIMIT);
+	EXPECT_GT(highest, LIMIT / 4);
+	EXPECT_LE(tmk_number(id, "peak"), LIMIT);
+	*stop = 1;
+	for (i = 0; i < WORKERS; i++)
+		EXPECT_EQ(0, wait_status(pids[i]));
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, tmk_number(id, "current"));
+	EXPECT_EQ(0, tmk_number(id, "physical_current"));
+	EXPECT_EQ(0, read_key(SYSFS "/by_kind", "pinned"));
+	EXPECT_EQ(0, read_key(SYSFS "/by_kind", "huge"));
+	ASSERT_EQ(0, tmk_limit("/storm", "max", "max"));
+	EXPECT_EQ(0, cg_destroy("/storm"));
+}
+
+static void *churn(void *arg)
+{
+	int dev = *(int *)arg;
+	long bad = 0;
+	int i;
+
+	for (i = 0; i < 400; i++) {
+		int fd = create_simple(dev, TMK_IOC_KIND_PINNED, PAGE_BYTES);
+
+		if (fd < 0)
+			bad++;
+		else
+			close(fd);
+	}
+	return (void *)bad;
+}
+
+TEST_TIMEOUT(threads_create_and_close, 120)
+{
+	pthread_t threads[WORKERS];
+	int dev = device_open();
+	void *bad;
+	int i;
+
+	ASSERT_GE(dev, 0);
+	for (i = 0; i < WORKERS; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn, &dev));
+	for (i = 0; i < WORKERS; i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], &bad));
+		EXPECT_EQ(0, (long)bad);
+	}
+	EXPECT_TRUE(settles(0));
+}
+
+/* Groups come and go under the feet of those who are charged. */
+TEST_TIMEOUT(groups_are_removed_meanwhile, 120)
+{
+	int dev = device_open();
+	int round, i;
+
+	ASSERT_GE(dev, 0);
+	for (round = 0; round < 20; round++) {
+		pid_t pids[4];
+
+		ASSERT_EQ(0, cg_create("/gone"));
+		for (i = 0; i < 4; i++) {
+			pids[i] = fork();
+			if (!pids[i]) {
+				if (cg_enter("/gone"))
+					_exit(1);
+				create_simple(dev, TMK_IOC_KIND_HUGE, 1);
+				if (cg_enter("/"))
+					_exit(2);
+				sleep_ms(20);
+				_exit(0);
+			}
+		}
+		cg_destroy("/gone");
+		for (i = 0; i < 4; i++) {
+			if (i & 1)
+				kill(pids[i], SIGKILL);
+			waitpid(pids[i], NULL, 0);
+		}
+		cg_destroy("/gone");
+	}
+	EXPECT_TRUE(settles(0));
+}
+
+/* Limits change while others charge against them. */
+TEST_TIMEOUT(limits_race_with_charges, 120)
+{
+	int *stop = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int dev = device_open();
+	pid_t pids[4];
+	int i;
+
+	ASSERT_GE(dev, 0);
+	ASSERT_EQ(0, cg_create("/race"));
+	for (i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			if (cg_enter("/race"))
+				_exit(1);
+			hammer(dev, i + 100, stop);
+			_exit(0);
+		}
+	}
+	for (i = 0; i < 300; i++) {
+		tmk_limit("/race", i & 1 ? "max" : "physical_max",
+			  i % 3 ? "4M" : "max");
+		tmk_limit("/race", i & 1 ? "max" : "physical_max", "max");
+	}
+	*stop = 1;
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0, wait_status(pids[i]));
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, cg_destroy("/race"));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * Regions by themselves: what is obtained, that it is zero, how many faults it
+ * takes, what happens when there is no memory or the caller dies.
+ */
+#include "tmk_util.h"
+
+FIXTURE(region)
+{
+	int dev;
+};
+
+FIXTURE_SETUP(region)
+{
+	self->dev = device_open();
+	ASSERT_GE(self->dev, 0);
+	ASSERT_TRUE(settles(0));
+}
+
+FIXTURE_TEARDOWN(region)
+{
+	EXPECT_TRUE(settles(0));
+	close(self->dev);
+}
+
+TEST_F(region, pinned_is_base_pages)
+{
+	struct tmk_ioc_region_info info;
+	int fd = create_simple(self->dev, TMK_IOC_KIND_PINNED, 5 * PAGE_BYTES);
+
+	ASSERT_GE(fd, 0);
+	info = region_info(fd);
+	EXPECT_EQ(TMK_IOC_KIND_PINNED, info.out_kind);
+	EXPECT_EQ(5 * PAGE_BYTES, info.out_length);
+	EXPECT_EQ(5 * PAGE_BYTES, info.out_bytes_4k);
+	EXPECT_EQ(0, info.out_bytes_2m + info.out_bytes_large);
+	EXPECT_EQ(5 * PAGE_BYTES, info.out_charged);
+	EXPECT_EQ(5 * PAGE_BYTES, info.out_physical);
+	EXPECT_EQ(TMK_IOC_NODE_ANY, info.out_node);
+	EXPECT_EQ(5 * PAGE_BYTES, machine("current"));
+	EXPECT_EQ(5 * PAGE_BYTES, read_key(SYSFS "/by_kind", "pinned"));
+	close(fd);
+}
+
+TEST_F(region, sizes_are_rounded_up_and_nothing_is_doubled)
+{
+	static const struct {
+		unsigned int kind;
+		uint64_t ask, get;
+	} rows[] = {
+		{ TMK_IOC_KIND_PINNED, 1, PAGE_BYTES },
+		{ TMK_IOC_KIND_PINNED, PAGE_BYTES, PAGE_BYTES },
+		{ TMK_IOC_KIND_PINNED, PAGE_BYTES + 1, 2 * PAGE_BYTES },
+		{ TMK_IOC_KIND_HUGE, 1, HUGE_BYTES },
+		{ TMK_IOC_KIND_HUGE, HUGE_BYTES, HUGE_BYTES },
+		{ TMK_IOC_KIND_HUGE, HUGE_BYTES + 1, 2 * HUGE_BYTES },
+		{ TMK_IOC_KIND_HUGE, 9 * MIB, 10 * MIB },
+	};
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct tmk_ioc_region_create c =
+			create_cmd(rows[i].kind, rows[i].ask);
+		int fd = create(self->dev, &c);
+
+		ASSERT_GE(fd, 0);
+		EXPECT_EQ(rows[i].get, c.out_length);
+		EXPECT_EQ(rows[i].get, machine("current"));
+		EXPECT_EQ(0, fstat(fd, &st));
+		EXPECT_EQ(rows[i].get, st.st_size);
+		EXPECT_EQ(0600, st.st_mode & 0777);
+		close(fd);
+	}
+}
+
+/* ShmemPmdMapped of the mapping at @at, in bytes. */
+static unsigned long pmd_mapped(void *at)
+{
+	char line[256], begin[32];
+	bool inside = false;
+	unsigned long kib = 0;
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	snprintf(begin, sizeof(begin), "%lx-", (unsigned long)at);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strchr(line, '-') && !strncmp(line, begin, strlen(begin)))
+			inside = true;
+		else if (inside &&
+			 sscanf(line, "ShmemPmdMapped: %lu kB", &kib) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return kib << 10;
+}
+
+TEST_F(region, huge_is_mapped_huge_one_fault_each)
+{
+	struct tmk_ioc_region_create c =
+		create_cmd(TMK_IOC_KIND_HUGE, 32 * MIB);
+	struct tmk_ioc_region_info info;
+	long before;
+	size_t i;
+	char *p;
+	int fd;
+
+	c.flags = TMK_IOC_REGION_F_REQUIRE;
+	fd = create(self->dev, &c);
+	ASSERT_GE(fd, 0);
+	info = region_info(fd);
+	EXPECT_EQ(32 * MIB, info.out_bytes_2m);
+	EXPECT_EQ(TMK_IOC_REGION_F_REQUIRE, info.out_flags);
+	p = map(fd, 32 * MIB);
+	ASSERT_NE(MAP_FAILED, (void *)p);
+	EXPECT_EQ(0, (unsigned long)p % HUGE_BYTES);
+	before = faults();
+	for (i = 0; i < 32 * MIB; i += PAGE_BYTES)
+		p[i] = 1;
+	EXPECT_LE(faults() - before, 16 + 1);
+	EXPECT_EQ(32 * MIB, pmd_mapped(p));
+	munmap(p, 32 * MIB);
+	close(fd);
+}
+
+TEST_F(region, memory_is_zero_each_time)
+{
+	unsigned int kind, round;
+
+	for (kind = TMK_IOC_KIND_PINNED; kind <= TMK_IOC_KIND_HUGE; kind++) {
+		for (round = 0; round < 3; round++) {
+			int fd = create_simple(self->dev, kind, 16 * MIB);
+			uint64_t *p = map(fd, 16 * MIB);
+			uint64_t bits = 0;
+			size_t i;
+
+			ASSERT_NE(MAP_FAILED, (void *)p);
+			for (i = 0; i < 16 * MIB / sizeof(*p); i++) {
+				bits |= p[i];
+				p[i] = 0xa5a5a5a5a5a5a5a5;
+			}
+			EXPECT_EQ(0, bits);
+			munmap(p, 16 * MIB);
+			close(fd);
+		}
+	}
+}
+
+TEST_F(region, fdinfo_names_it)
+{
+	struct tmk_ioc_region_create c =
+		create_cmd(TMK_IOC_KIND_PINNED, PAGE_BYTES);
+	char path[64], text[1024];
+	int fd;
+
+	strcpy((char *)c.name, "weights");
+	fd = create(self->dev, &c);
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	ASSERT_GT(read_text(path, text, sizeof(text)), 0);
+	EXPECT_TRUE(strstr(text, "tmk-name:\tweights\n"));
+	EXPECT_TRUE(strstr(text, "tmk-charged:\t4096\n"));
+	close(fd);
+}
+
+TEST_F(region, reopening_shares_and_holds_it)
+{
+	int fd = create_simple(self->dev, TMK_IOC_KIND_PINNED, PAGE_BYTES);
+	char path[64], *p, *q;
+	int again, ro;
+
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR);
+	ASSERT_GE(again, 0);
+	ro = open(path, O_RDONLY);
+	ASSERT_GE(ro, 0);
+	test_err(EPERM, open(path, O_RDWR | O_TRUNC));
+	p = map(fd, PAGE_BYTES);
+	q = map(again, PAGE_BYTES);
+	ASSERT_NE(MAP_FAILED, (void *)p);
+	ASSERT_NE(MAP_FAILED, (void *)q);
+	p[7] = 42;
+	EXPECT_EQ(42, q[7]);
+	test_err(EACCES,
+		 (long)mmap(NULL, PAGE_BYTES, PROT_WRITE, MAP_SHARED, ro, 0));
+	munmap(p, PAGE_BYTES);
+	munmap(q, PAGE_BYTES);
+	close(fd);
+	close(ro);
+	EXPECT_EQ(PAGE_BYTES, machine("current"));
+	EXPECT_EQ(PAGE_BYTES, region_info(again).out_length);
+	close(again);
+}
+
+/* The memory goes with the charge, although the inode does not. */
+TEST_F(region, o_path_keeps_no_memory)
+{
+	unsigned long before = meminfo("ShmemHugePages:");
+	int fd = create_simple(self->dev, TMK_IOC_KIND_HUGE, 64 * MIB);
+	char path[64];
+	int o_path;
+
+	ASSERT_GE(fd, 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	o_path = open(path, O_PATH);
+	ASSERT_GE(o_path, 0);
+	EXPECT_EQ(before + 64 * MIB, meminfo("ShmemHugePages:"));
+	close(fd);
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(before, meminfo("ShmemHugePages:"));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o_path);
+	test_err(ENXIO, open(path, O_RDWR));
+	close(o_path);
+}
+
+TEST_F(region, killed_while_it_is_populated)
+{
+	unsigned long long bytes =
+		machine("physical_max") / HUGE_BYTES * HUGE_BYTES;
+	int round;
+
+	for (round = 0; round < 5; round++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			create_simple(self->dev, TMK_IOC_KIND_HUGE, bytes);
+			pause();
+		}
+		/* Charged at once, populated for a good while after. */
+		while (!machine("current"))
+			sched_yield();
+		sleep_ms(round * 10);
+		kill(pid, SIGKILL);
+		EXPECT_EQ(SIGKILL, WTERMSIG(wait_status(pid)));
+		EXPECT_TRUE(settles(0));
+	}
+}
+
+TEST_F(region, more_than_the_machine_has)
+{
+	struct tmk_ioc_region_create c;
+	char old[64];
+
+	ASSERT_GT(read_text(SYSFS "/physical_max", old, sizeof(old)), 0);
+	ASSERT_EQ(0, write_text(SYSFS "/physical_max", "max"));
+	c = create_cmd(TMK_IOC_KIND_HUGE, 1ULL << 40);
+	test_err(ENOMEM, create(self->dev, &c));
+	EXPECT_EQ(TMK_IOC_REFUSAL_MEMORY, c.out_refusal);
+	EXPECT_EQ(0, c.out_refusal_cgroup);
+	EXPECT_LT(c.out_refusal_used, c.out_refusal_limit);
+	ASSERT_EQ(0, write_text(SYSFS "/physical_max", old));
+}
+
+/*
+ * Leave no free 2 MiB behind: fill memory with pinned base pages in small
+ * regions and free every other one. Pinned pages cannot be compacted away.
+ */
+#define FILL_BYTES (64 * 1024UL)
+#define FILL_MAX 65536
+
+static int fragment(int dev, int *fds)
+{
+	struct rlimit limit = { FILL_MAX + 64, FILL_MAX + 64 };
+	int nr = 0;
+
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return -1;
+	while (nr < FILL_MAX && meminfo("MemFree:") > 48 * MIB) {
+		int i;
+
+		for (i = 0; i < 16 && nr < FILL_MAX; i++) {
+			fds[nr] = create_simple(dev, TMK_IOC_KIND_PINNED,
+						FILL_BYTES);
+			if (fds[nr] < 0)
+				return nr;
+			nr++;
+		}
+	}
+	return nr;
+}
+
+TEST_F_TIMEOUT(region, require_fails_whole_where_prefer_takes_less, 180)
+{
+	int *fds = calloc(FILL_MAX, sizeof(*fds));
+	struct tmk_ioc_region_create c;
+	struct tmk_ioc_region_info info;
+	unsigned long long held;
+	char old[64];
+	int nr, i, fd;
+
+	ASSERT_GT(read_text(SYSFS "/physical_max", old, sizeof(old)), 0);
+	ASSERT_EQ(0, write_text(SYSFS "/physical_max", "max"));
+	nr = fragment(self->dev, fds);
+	for (i = 0; i < nr; i += 2)
+		close(fds[i]);
+	ASSERT_GT(nr, 100);
+	held = machine("current");
+
+	c = create_cmd(TMK_IOC_KIND_HUGE, 128 * MIB);
+	c.flags = TMK_IOC_REGION_F_REQUIRE;
+	test_err(ENOMEM, create(self->dev, &c));
+	EXPECT_EQ(TMK_IOC_REFUSAL_HUGE, c.out_refusal);
+	EXPECT_TRUE(settles(held));
+
+	c.flags = 0;
+	fd = create(self->dev, &c);
+	ASSERT_GE(fd, 0);
+	info = region_info(fd);
+	EXPECT_LT(info.out_bytes_2m, 128 * MIB);
+	EXPECT_EQ(128 * MIB,
+		  info.out_bytes_2m + info.out_bytes_large + info.out_bytes_4k);
+	close(fd);
+	for (i = 1; i < nr; i += 2)
+		close(fds[i]);
+	free(fds);
+	ASSERT_EQ(0, write_text(SYSFS "/physical_max", old));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Every internal step of opening, creating, importing and asking fails once,
+ * one after the other: memory, descriptors, system calls, files. Whatever
+ * fails, the ledger returns to its former value, no descriptor and no mapping
+ * is left, and the next attempt works.
+ */
+#include "util.h"
+
+/**
+ * struct op - something that is swept
+ * @name: for the log
+ * @run: does it and undoes it; 0 or a negative errno
+ * @steps: the fewest steps it must have
+ */
+struct op {
+	const char *name;
+	int (*run)(void);
+	int steps;
+};
+
+static struct tmk_region *shared; /* what is imported and asked about */
+
+static int run_open(void)
+{
+	int err = tmk_open(NULL);
+
+	return err ? err : tmk_close();
+}
+
+static int run_open_initial(void)
+{
+	struct tmk_open_opts opts = TMK_OPEN_OPTS_INIT;
+	int err;
+
+	opts.initial_bytes = 2 * MIB;
+	err = tmk_open(&opts);
+	return err ? err : tmk_close();
+}
+
+static int run_create(enum tmk_kind kind, uint32_t flags)
+{
+	struct tmk_region *region;
+	int err = create(&region, 2 * MIB, kind, flags);
+
+	if (err)
+		return err;
+	memset(tmk_region_data(region), 1, 2 * MIB);
+	tmk_region_put(region);
+	return 0;
+}
+
+static int run_pinned(void)
+{
+	return run_create(TMK_KIND_PINNED, 0);
+}
+
+static int run_huge(void)
+{
+	return run_create(TMK_KIND_HUGE, 0);
+}
+
+static int run_require(void)
+{
+	return run_create(TMK_KIND_HUGE, TMK_REGION_F_REQUIRE);
+}
+
+static int run_import(void)
+{
+	struct tmk_region *region;
+	int err = tmk_region_import(&region, tmk_region_fd(shared));
+
+	if (err)
+		return err;
+	memset(tmk_region_data(region), 1, 4096);
+	tmk_region_put(region);
+	return 0;
+}
+
+static int run_info(void)
+{
+	struct tmk_region_info info;
+
+	return tmk_region_info(&info, shared);
+}
+
+static int run_backend_info(void)
+{
+	struct tmk_backend_info info;
+
+	return tmk_backend_info(&info);
+}
+
+static const struct op closed_ops[] = {
+	{ "open", run_open, 3 },
+	{ "open with a reservation", run_open_initial, 6 },
+	{ "backend_info", run_backend_info, 3 },
+};
+
+static const struct op open_ops[] = {
+	{ "pinned", run_pinned, 5 },
+	{ "huge", run_huge, 5 },
+	{ "require", run_require, 5 },
+	{ "import", run_import, 4 },
+	{ "info", run_info, 1 },
+};
+
+/* Return: how many steps there were. */
+static int sweep(const struct op *op, bool close_each)
+{
+	uint64_t before = held();
+	int fds = fds_nr(), maps = maps_nr(), nr, told = 0, err;
+
+	for (nr = 1; nr < 10000; nr++) {
+		tmk__fault_arm(NULL, (unsigned long)nr);
+		err = op->run();
+		tmk__fault_arm(NULL, 0);
+		if (!tmk__fault_fired())
+			break;
+		told += err != 0;
+		/* Not every step matters: what is not got is said, or had. */
+		if (err && !*tmk_error_last())
+			TH_LOG("%s, step %d: %d and no word", op->name, nr,
+			       err);
+		if (err > 0 || (err && !*tmk_error_last()))
+			tap_fail(__FILE__, __LINE__, false);
+		if (close_each)
+			EXPECT_EQ(0, tmk_close());
+		EXPECT_EQ(before, held());
+		EXPECT_EQ(fds, fds_nr());
+		EXPECT_EQ(maps, maps_nr());
+		if (tap_result->failed) {
+			TH_LOG("%s, step %d", op->name, nr);
+			break;
+		}
+	}
+	EXPECT_EQ(0, err);
+	EXPECT_EQ(0, op->run());
+	if (close_each)
+		EXPECT_EQ(0, tmk_close());
+	TH_LOG("%s: %d steps, %d of them told", op->name, nr - 1, told);
+	return nr - 1;
+}
+
+TEST(everything_that_opens)
+{
+	size_t i;
+
+	/* Once without faults, for what is made for ever. */
+	ASSERT_EQ(0, run_open());
+	for (i = 0; i < TMK__ARRAY_SIZE(closed_ops); i++)
+		EXPECT_LE(closed_ops[i].steps, sweep(&closed_ops[i], true));
+	EXPECT_TRUE(all_zero());
+}
+
+TEST(everything_that_makes_regions)
+{
+	size_t i;
+
+	ASSERT_EQ(0, create(&shared, 2 * MIB, TMK_KIND_HUGE, 0));
+	for (i = 0; i < TMK__ARRAY_SIZE(open_ops); i++) {
+		if (open_ops[i].run == run_require && !feature("huge"))
+			continue;
+		EXPECT_LE(open_ops[i].steps, sweep(&open_ops[i], false));
+	}
+	tmk_region_put(shared);
+	EXPECT_TRUE(all_zero());
+	EXPECT_EQ(0, tmk_close());
+}
+
+/* The same while there is a reservation: it may go, and nothing else. */
+TEST(with_a_reservation)
+{
+	struct tmk_open_opts opts = TMK_OPEN_OPTS_INIT;
+	int nr;
+
+	opts.initial_bytes = 8 * MIB;
+	for (nr = 1; nr < 1000; nr++) {
+		ASSERT_EQ(0, tmk_open(&opts));
+		tmk__fault_arm(NULL, (unsigned long)nr);
+		run_pinned();
+		tmk__fault_arm(NULL, 0);
+		EXPECT_EQ(held(), stats_now().by_use[TMK_USE_CACHE].current);
+		EXPECT_EQ(0, tmk_close());
+		EXPECT_TRUE(all_zero());
+		if (!tmk__fault_fired())
+			break;
+	}
+	EXPECT_LT(5, nr);
+}
+
+TEST(a_step_by_its_name)
+{
+	struct tmk_region *region = NULL;
+
+	ASSERT_EQ(0, tmk_open(NULL));
+	tmk__fault_arm("mmap", 1);
+	EXPECT_EQ(-ENOMEM, create(&region, 4096, TMK_KIND_PINNED, 0));
+	EXPECT_TRUE(tmk__fault_fired());
+	EXPECT_EQ(1, tmk__fault_steps());
+	EXPECT_TRUE(says("cannot map a region of 4096 bytes"));
+	/* Once only. */
+	EXPECT_EQ(0, create(&region, 4096, TMK_KIND_PINNED, 0));
+	tmk_region_put(region);
+	EXPECT_TRUE(all_zero());
+}
+
+/* Huge pages that cannot be had are base pages, and said to be. */
+TEST(no_huge_page_to_be_had)
+{
+	struct tmk_region *region = NULL;
+	struct tmk_region_info info;
+	struct tmk_refusal r;
+
+	if (on_dev() || !feature("huge"))
+		return;
+	tmk__fault_arm("collapse", 1);
+	ASSERT_EQ(0, create(&region, 4 * MIB, TMK_KIND_HUGE, 0));
+	tmk__fault_arm(NULL, 0);
+	/* It was tried once more, piece by piece. */
+	ASSERT_EQ(0, tmk_region_info(&info, region));
+	EXPECT_EQ(4 * MIB, info.bytes_2m);
+	tmk_region_put(region);
+
+	(void)r;
+	EXPECT_TRUE(all_zero());
+}
+
+TEST_HARNESS_MAIN
