@@ -134,6 +134,9 @@ static long ioctl_dispatch(const struct ktmk_ioctl *table, size_t nr,
 		return -EFAULT;
 	if (ucmd.user_size < op->min_size)
 		return -EINVAL;
+	/* Looking whether 4 GiB of tail are zero would take seconds. */
+	if (ucmd.user_size > PAGE_SIZE)
+		return -E2BIG;
 	err = copy_struct_from_user(&buffer, op->size, ubuffer, ucmd.user_size);
 	if (err)
 		return err;

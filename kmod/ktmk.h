@@ -13,11 +13,11 @@
  * they are let go. A group lives while a region or a child group refers to it
  * or a limit is set on it. Each region holds a reference on the module.
  *
- * Lock order: ktmk_groups_lock (tree of groups, their reference counts) ->
- * ktmk_limits_lock (limits against the death of a group). ktmk_orphans_lock and
- * ktmk_mounts_lock are leaves. Counters need no lock (acct.c). The sysfs
- * callbacks of a group take ktmk_limits_lock at most, because its directory is
- * removed under ktmk_groups_lock, which waits for them.
+ * Lock order: ktmk_orphans_lock (list of orphans) -> ktmk_groups_lock (tree of
+ * groups, their reference counts) -> ktmk_limits_lock (limits against the death
+ * of a group). ktmk_mounts_lock is a leaf. Counters need no lock (acct.c). The
+ * sysfs callbacks of a group take ktmk_limits_lock at most, because its directory
+ * is removed under ktmk_groups_lock, which waits for them.
  */
 #ifndef KTMK_H
 #define KTMK_H

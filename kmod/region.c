@@ -157,7 +157,10 @@ static int region_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* shmem maps beyond the end and privately; neither makes sense here. */
+/*
+ * shmem maps beyond the end and privately; neither makes sense here. @shared is
+ * VM_MAYSHARE, because a read-only descriptor's shared mapping lacks VM_SHARED.
+ */
 static int region_mmap_check(struct file *file, unsigned long pgoff,
 			     unsigned long bytes, bool shared)
 {
@@ -176,7 +179,7 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	int err = region_mmap_check(file, vma->vm_pgoff,
 				    vma->vm_end - vma->vm_start,
-				    vma->vm_flags & VM_SHARED);
+				    vma->vm_flags & VM_MAYSHARE);
 
 	return err ?: ktmk_backing_fops()->mmap(file, vma);
 }
@@ -186,7 +189,7 @@ static int region_mmap_prepare(struct vm_area_desc *desc)
 {
 	int err = region_mmap_check(desc->file, desc->pgoff,
 				    desc->end - desc->start,
-				    desc->vm_flags & VM_SHARED);
+				    desc->vm_flags & VM_MAYSHARE);
 
 	return err ?: ktmk_backing_fops()->mmap_prepare(desc);
 }

@@ -247,8 +247,8 @@ static struct attribute *group_attrs[] = {
 	&attr_events_local.attr,
 	NULL,
 };
-/* clang-format on */
 ATTRIBUTE_GROUPS(group);
+/* clang-format on */
 
 static ssize_t group_attr_show(struct kobject *kobj, struct attribute *attr,
 			       char *buf)

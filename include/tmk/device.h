@@ -52,10 +52,21 @@ struct tmk_open_opts {
 	uint64_t initial_bytes;
 	const char *device_path;
 };
+#ifdef __cplusplus
+static inline struct tmk_open_opts tmk__open_opts_init(void)
+{
+	struct tmk_open_opts opts = {};
+
+	opts.opts_size = sizeof(opts);
+	return opts;
+}
+#define TMK_OPEN_OPTS_INIT tmk__open_opts_init()
+#else
 #define TMK_OPEN_OPTS_INIT                                \
 	{                                                 \
 		.opts_size = sizeof(struct tmk_open_opts) \
 	}
+#endif
 
 /**
  * tmk_open() - open the library for this process

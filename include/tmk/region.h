@@ -51,11 +51,24 @@ struct tmk_region_opts {
 	int32_t node;
 	const char *name;
 };
+#ifdef __cplusplus
+static inline struct tmk_region_opts tmk__region_opts_init(void)
+{
+	struct tmk_region_opts opts = {};
+
+	opts.opts_size = sizeof(opts);
+	opts.kind = TMK_KIND_HUGE;
+	opts.node = TMK_NODE_ANY;
+	return opts;
+}
+#define TMK_REGION_OPTS_INIT tmk__region_opts_init()
+#else
 #define TMK_REGION_OPTS_INIT                                 \
 	{                                                    \
 		.opts_size = sizeof(struct tmk_region_opts), \
 		.kind = TMK_KIND_HUGE, .node = TMK_NODE_ANY  \
 	}
+#endif
 
 /**
  * struct tmk_region_info - what was really obtained

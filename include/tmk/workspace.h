@@ -130,6 +130,19 @@ struct tmk_workspace_opts {
 	const char *path;
 	const char *temp_dir;
 };
+#ifdef __cplusplus
+static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
+{
+	struct tmk_workspace_opts opts = {};
+
+	opts.opts_size = sizeof(opts);
+	opts.overallocation_limit = 0.3;
+	opts.region.opts_size = sizeof(opts.region);
+	opts.region.node = TMK_NODE_ANY;
+	return opts;
+}
+#define TMK_WORKSPACE_OPTS_INIT tmk__workspace_opts_init()
+#else
 #define TMK_WORKSPACE_OPTS_INIT                                      \
 	{                                                            \
 		.opts_size = sizeof(struct tmk_workspace_opts),      \
@@ -138,6 +151,7 @@ struct tmk_workspace_opts {
 			.node = TMK_NODE_ANY                         \
 		}                                                    \
 	}
+#endif
 
 /**
  * struct tmk_workspace_info - every counter of a workspace

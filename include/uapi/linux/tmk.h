@@ -15,7 +15,7 @@
  *
  *  - shorter than the first published version: -EINVAL;
  *  - longer than the kernel knows: allowed as long as the unknown tail is
- *    zero, -E2BIG otherwise;
+ *    zero and the whole is no longer than a page, -E2BIG otherwise;
  *  - structures grow by appending members, never in another way.
  *
  * Members named ``out_*`` are written by the kernel and ignored on input, all
@@ -27,7 +27,8 @@
  * Error codes, the same for every command:
  *
  *  - ENOTTY: no such command on this kind of file descriptor;
- *  - E2BIG: unknown members at the end of the structure are not zero;
+ *  - E2BIG: unknown members at the end of the structure are not zero, or it is
+ *    longer than a page;
  *  - EOPNOTSUPP: the command, kind or feature is defined but this module does
  *    not offer it;
  *  - EINVAL: a member is understood and its value makes no sense;

@@ -4,6 +4,9 @@
 #ifndef TMK_SHIM_LINUX_TYPES_H
 #define TMK_SHIM_LINUX_TYPES_H
 
+/* Other headers of user space mean the real one. */
+#include_next <linux/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
