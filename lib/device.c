@@ -75,6 +75,13 @@ static void fork_register(void)
 	fork_err = pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
+/* Before the lock is first held: a child must never find it so. */
+static void device_lock_take(void)
+{
+	pthread_once(&fork_once, fork_register);
+	pthread_mutex_lock(&device_lock);
+}
+
 /* From the program, else the environment, else the default. */
 static int limit_choose(uint64_t *out, uint64_t given, enum tmk__env env,
 			uint64_t whole, uint64_t fallback)
@@ -246,7 +253,6 @@ err_free:
 static int device_make_locked(const struct tmk_open_opts *opts)
 {
 	log_choose();
-	pthread_once(&fork_once, fork_register);
 	if (fork_err)
 		return tmk__error(-fork_err, "cannot prepare for fork(): %s",
 				  strerror(fork_err));
@@ -257,7 +263,7 @@ int tmk_open(const struct tmk_open_opts *opts)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&device_lock);
+	device_lock_take();
 	if (!device_open)
 		err = device_make_locked(opts);
 	else if (opts)
@@ -281,7 +287,7 @@ int tmk__device_get(struct tmk__device **out)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&device_lock);
+	device_lock_take();
 	if (!device_open)
 		err = device_make_locked(NULL);
 	if (!err) {
@@ -300,7 +306,7 @@ void tmk__device_put(struct tmk__device *device)
 {
 	bool last;
 
-	pthread_mutex_lock(&device_lock);
+	device_lock_take();
 	last = !--device->refs;
 	pthread_mutex_unlock(&device_lock);
 	if (!last)
@@ -353,7 +359,7 @@ int tmk_close(void)
 {
 	struct tmk__device *device = NULL;
 
-	pthread_mutex_lock(&device_lock);
+	device_lock_take();
 	if (device_opens > 1) {
 		device_opens--;
 	} else {
@@ -381,7 +387,7 @@ int tmk_backend_info(struct tmk_backend_info *out)
 	err = tmk__device_get(&device);
 	if (err)
 		return err;
-	pthread_mutex_lock(&device_lock);
+	device_lock_take();
 	if (!device->features_known)
 		device->ops->features(device->state, &device->features);
 	device->features_known = true;

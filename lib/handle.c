@@ -30,8 +30,9 @@
  *    closes the scope races with the owner, as with any memory: the check is
  *    safe, the use after it is not.
  *  - The message names the workspace and both generations while the workspace
- *    lives. Of a destroyed one it names the id until that place in the table
- *    is used again (workspace_table.c keeps a queue for that).
+ *    lives. Of a destroyed one it does so until the header, or the workspace's
+ *    place in its table, is used again: queues see to it that this is not
+ *    soon. Then it says that the workspace was destroyed.
  *
  * Lock: tables.lock guards taking and freeing extents and detached headers.
  * fork() takes it, so that the child finds whole tables and a free lock.
@@ -49,8 +50,10 @@
 
 /* Fewer sequences than this left: the extent is not worth giving out again. */
 #define BUDGET_LEAST (UINT64_C(1) << 20)
+/* So many free extents keep saying whose they were before one is used again. */
+#define QUARANTINE 64
 /* Free extents beyond this many give their memory back. */
-#define RESIDENT_MAX 64
+#define RESIDENT_MAX 128
 /* Where address space is limited, be content with this many headers. */
 #define HANDLES_LEAST (1u << 12)
 
@@ -218,7 +221,7 @@ int tmk__extent_take(uint32_t *out, uint32_t cell, uint64_t life, uint64_t gen,
 	int err = 0;
 
 	tables_lock();
-	if (tables.free_head) {
+	if (tmk__handles.free_nr > QUARANTINE) {
 		nr = tables.free_head;
 		tables.free_head = extent(nr)->next;
 		tmk__handles.free_nr--;

@@ -111,22 +111,22 @@ static inline uint64_t tmk__handle_seq(const struct tmk_tensor *handle)
  *
  * Return: the header, or NULL: ask tmk_tensor_check() for the sentence.
  */
-static inline struct tmk__tensor *
-tmk__handle_header(const struct tmk_tensor *handle)
+static inline struct tmk__tensor *tmk__handle_header(
+	const struct tmk_tensor *handle)
 {
 	uint32_t slot = tmk__handle_slot(handle);
 	uint64_t seq = tmk__handle_seq(handle), word, valid;
+	const struct tmk__extent *extent;
+	const struct tmk__cell *cell;
 	struct tmk__tensor *t;
 
 	if (slot >= __atomic_load_n(&tmk__handles.slots_nr, __ATOMIC_ACQUIRE))
 		return NULL;
-	word = __atomic_load_n(
-		&tmk__handles.extents[slot / TMK__EXTENT_SLOTS].word,
-		__ATOMIC_ACQUIRE);
+	extent = &tmk__handles.extents[slot / TMK__EXTENT_SLOTS];
+	word = __atomic_load_n(&extent->word, __ATOMIC_ACQUIRE);
 	if (word >> TMK__SEQ_BITS) {
-		valid = __atomic_load_n(
-			&tmk__handles.cells[word >> TMK__SEQ_BITS].valid,
-			__ATOMIC_ACQUIRE);
+		cell = &tmk__handles.cells[word >> TMK__SEQ_BITS];
+		valid = __atomic_load_n(&cell->valid, __ATOMIC_ACQUIRE);
 		if (!valid || ((valid + word) & TMK__SEQ_MAX) != seq)
 			return NULL;
 	}

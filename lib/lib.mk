@@ -59,8 +59,10 @@ $(B)/lib/$(LIB_SONAME): $(B)/lib/$(LIB_REAL)
 $(B)/lib/libtmk.so: $(B)/lib/$(LIB_SONAME)
 	$(Q)ln -sf $(LIB_SONAME) $@
 
-lib-pc = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
-	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@VERSION@|$(META_VERSION)|' \
+# Paths below the prefix are said in terms of it, so that the file can be moved.
+lib-pc = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(META_VERSION)|' \
+	-e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+	-e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
 	lib/libtmk.pc.in
 
 $(B)/lib/libtmk.pc: lib/libtmk.pc.in META

@@ -174,11 +174,6 @@ struct span {
 	int64_t hi;
 };
 
-static int64_t floor_div(int64_t a, int64_t b)
-{
-	return a / b - (a % b < 0);
-}
-
 /* Can @distance be made of one multiple of each span's stride? */
 static bool reachable(const struct span *spans, int nr, int64_t distance)
 {
@@ -192,8 +187,9 @@ static bool reachable(const struct span *spans, int nr, int64_t distance)
 		lo += spans[i].lo * spans[i].stride;
 		hi += spans[i].hi * spans[i].stride;
 	}
-	k = -floor_div(hi - distance, spans[0].stride);
-	last = floor_div(distance - lo, spans[0].stride);
+	/* Rounded towards 0: perhaps one more than need be tried, none less. */
+	k = -((hi - distance) / spans[0].stride);
+	last = (distance - lo) / spans[0].stride;
 	if (k < spans[0].lo)
 		k = spans[0].lo;
 	if (last > spans[0].hi)

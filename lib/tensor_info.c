@@ -92,15 +92,14 @@ bool tmk_tensor_is_attached(const struct tmk_tensor *tensor)
 struct tmk_workspace *tmk_tensor_workspace(const struct tmk_tensor *tensor)
 {
 	struct tmk__handle_origin from;
-	const struct tmk__ws *ws;
+	struct tmk_workspace *handle;
+	struct tmk__ws *ws;
 
 	tmk__handle_origin(&from, tensor);
 	if (!from.cell)
 		return NULL;
-	ws = &tmk__ws_table.ws[from.cell - TMK__CELL_FIRST];
-	if (__atomic_load_n(&ws->life, __ATOMIC_ACQUIRE) != from.life)
-		return NULL;
-	return tmk__ws_handle(ws);
+	handle = tmk__ws_handle_make(from.cell - TMK__CELL_FIRST, from.life);
+	return tmk__ws_is_alive(&ws, handle) ? handle : NULL;
 }
 
 void *tmk_tensor_data(const struct tmk_tensor *tensor)

@@ -152,9 +152,9 @@ int tmk_workspace_destroy_all(void)
 
 const char *tmk_workspace_id(const struct tmk_workspace *handle)
 {
-	const struct tmk__ws *ws = tmk__ws_find(handle);
+	struct tmk__ws *ws;
 
-	return ws ? ws->id : "";
+	return tmk__ws_is_alive(&ws, handle) ? ws->id : "";
 }
 
 int tmk_workspace_info(struct tmk_workspace_info *out,
@@ -170,7 +170,7 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 		.size = ws->size,
 		.offset = ws->offset,
 		.block = ws->block,
-		.cycle = ws->cycle,
+		.cycle = tmk__ws_cycle(ws),
 		.last = ws->last,
 		.max = ws->max,
 		.cycles = ws->cycles,

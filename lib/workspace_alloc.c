@@ -80,21 +80,41 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes)
 	ws->spilled_bytes += n;
 	ws->spilled_count++;
 	ws->spilled_total++;
-	ws->cycle += n;
 	ws->allocations++;
 	return 0;
+}
+
+/**
+ * tmk__ws_clear() - zero memory that was asked for so; apart, to keep it out of
+ * the way of what was not
+ * @p: the memory
+ * @bytes: how much
+ *
+ * Return: 0.
+ */
+int tmk__ws_clear(void *p, size_t bytes)
+{
+	memset(p, 0, bytes);
+	return 0;
+}
+
+static __attribute__((noinline)) int refuse_handle(
+	const struct tmk_workspace *handle)
+{
+	struct tmk__ws *ws;
+
+	return tmk__ws_mine(&ws, handle, "allocate from");
 }
 
 int tmk_workspace_alloc(void **out, struct tmk_workspace *handle, size_t bytes,
 			bool zero)
 {
-	struct tmk__ws *ws = tmk__ws_find(handle);
-	int err;
+	struct tmk__ws *ws;
 
-	if (__builtin_expect(!ws || !tmk__ws_is_mine(ws), 0)) {
-		err = tmk__ws_mine(&ws, handle, "allocate from");
-		return err;
-	}
+	if (__builtin_expect(!tmk__ws_is_alive(&ws, handle) ||
+				     !tmk__ws_is_mine(ws),
+			     0))
+		return refuse_handle(handle);
 	return tmk__ws_alloc(out, ws, bytes, zero);
 }
 

@@ -133,7 +133,7 @@ int tmk_workspace_initialize(struct tmk_workspace *handle)
 	err = tmk__ws_mine(&ws, handle, "initialize");
 	if (err)
 		return err;
-	need = ws->max > ws->cycle ? ws->max : ws->cycle;
+	need = TMK__MAX(ws->max, tmk__ws_cycle(ws));
 	if (ws->size &&
 	    (ws->opts.spill != TMK_WS_SPILL_REALLOCATE ||
 	     ws->opts.learning == TMK_WS_LEARN_NONE || need <= ws->size))

@@ -46,9 +46,9 @@ int tmk__ws_not_mine(const struct tmk__ws *ws, const char *what)
 int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,
 		 const char *what)
 {
-	struct tmk__ws *ws = tmk__ws_find(handle);
+	struct tmk__ws *ws;
 
-	if (!ws)
+	if (!tmk__ws_is_alive(&ws, handle))
 		return tmk__ws_stale(handle);
 	if (!tmk__ws_is_mine(ws))
 		return tmk__ws_not_mine(ws, what);
@@ -107,7 +107,6 @@ int tmk_workspace_push(struct tmk_workspace *handle)
 	ws->open = true;
 	ws->offset = 0;
 	ws->end = ws->size;
-	ws->cycle = 0;
 	gen_begin(ws);
 	return 0;
 }
@@ -115,22 +114,19 @@ int tmk_workspace_push(struct tmk_workspace *handle)
 /* The outermost scope of a workspace ends. */
 static int scope_end(struct tmk__ws *ws)
 {
-	int err;
+	uint64_t cycle = tmk__ws_cycle(ws);
 
 	__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 	ws->open = false;
 	if (ws->cycles++)
 		ws->step++;
-	if (ws->cycle > ws->max)
-		ws->max = ws->cycle;
+	ws->last = cycle;
+	ws->max = TMK__MAX(ws->max, cycle);
 	if (ws->spilled_count)
 		tmk__ws_spill_free(ws);
 	ws->offset = 0;
 	ws->end = 0;
-	err = tmk__ws_block_close(ws);
-	ws->last = ws->cycle;
-	ws->cycle = 0;
-	return err;
+	return tmk__ws_block_close(ws);
 }
 
 int tmk_workspace_pop(struct tmk_workspace *handle)

@@ -55,8 +55,10 @@ static int place_fresh(uint32_t *out)
 	err = tmk__cell_grow(nr + TMK__CELL_FIRST + 1);
 	if (err)
 		return err;
-	if (!tmk__ws_table.ws)
+	if (!tmk__ws_table.ws) {
 		tmk__ws_table.ws = (void *)places.base;
+		tmk__ws_table.ws[0].handle = UINT64_MAX; /* not NULL */
+	}
 	__atomic_store_n(&tmk__ws_table.nr, nr + 1, __ATOMIC_RELEASE);
 	*out = nr;
 	return 0;
@@ -76,7 +78,7 @@ static uint32_t place_recycle(void)
 
 /**
  * tmk__ws_place_take() - a place for a new workspace
- * @out: its inside: all zero but for the life, the cell and the process
+ * @out: its inside: all zero but for who it is
  *
  * The calling thread has its record: tmk__thread_self() made the tables.
  *
@@ -99,15 +101,18 @@ int tmk__ws_place_take(struct tmk__ws **out)
 	if (!err) {
 		ws = &tmk__ws_table.ws[nr];
 		life = ws->life + 1;
-		/* All but the life, which other threads may be looking at. */
-		memset((char *)ws + sizeof(ws->life), 0,
-		       sizeof(*ws) - sizeof(ws->life));
+		/* All but the handle, which other threads may look at. */
+		memset((char *)ws + sizeof(ws->handle), 0,
+		       sizeof(*ws) - sizeof(ws->handle));
+		ws->life = life;
 		ws->cell_nr = nr + TMK__CELL_FIRST;
 		ws->cell = &tmk__handles.cells[ws->cell_nr];
 		ws->gen_base = ws->cell->gen;
 		ws->gen_end = UINT64_MAX;
 		ws->pid = getpid();
-		__atomic_store_n(&ws->life, life, __ATOMIC_RELEASE);
+		__atomic_store_n(&ws->handle,
+				 (uintptr_t)tmk__ws_handle_make(nr, life),
+				 __ATOMIC_RELEASE);
 		*out = ws;
 	}
 	pthread_mutex_unlock(&table_lock);
@@ -124,8 +129,8 @@ void tmk__ws_place_free(struct tmk__ws *ws)
 
 	pthread_mutex_lock(&table_lock);
 	__atomic_store_n(&ws->thread, NULL, __ATOMIC_RELAXED);
-	__atomic_store_n(&ws->life, ws->life + 1, __ATOMIC_RELEASE);
-	if (ws->life + 1 < TMK__LIFE_MAX) {
+	__atomic_store_n(&ws->handle, 0, __ATOMIC_RELEASE);
+	if (ws->life < TMK__LIFE_MAX) {
 		ws->next_free = 0;
 		if (free_nr)
 			tmk__ws_table.ws[free_tail].next_free = nr;
@@ -139,7 +144,7 @@ void tmk__ws_place_free(struct tmk__ws *ws)
 
 /**
  * tmk__ws_stale() - say why a workspace handle leads nowhere
- * @handle: tmk__ws_find() found nothing for it
+ * @handle: tmk__ws_is_alive() said no
  *
  * Return: -EINVAL if it never was a workspace, else -ESTALE; with a sentence.
  */
@@ -147,14 +152,15 @@ int tmk__ws_stale(const struct tmk_workspace *handle)
 {
 	uint64_t v = (uint64_t)(uintptr_t)handle;
 	uint64_t place = v >> TMK__LIFE_BITS, life = v & TMK__LIFE_MAX;
-	struct tmk__ws_epitaph it;
+	struct tmk__ws_epitaph it = { .known = false };
 
 	if (!handle)
 		return tmk__error(-EINVAL, "the workspace is NULL");
-	if (!place || !(life & 1) ||
-	    place >= __atomic_load_n(&tmk__ws_table.nr, __ATOMIC_ACQUIRE))
+	if (place && life &&
+	    place < __atomic_load_n(&tmk__ws_table.nr, __ATOMIC_ACQUIRE))
+		tmk__ws_epitaph(&it, (uint32_t)place, life);
+	if (!it.known)
 		return tmk__error(-EINVAL, "this is no workspace (%p)", handle);
-	tmk__ws_epitaph(&it, (uint32_t)place, life);
 	if (!*it.id)
 		return tmk__error(-ESTALE, "the workspace was destroyed");
 	return tmk__error(-ESTALE, "workspace \"%s\" was destroyed", it.id);
@@ -172,9 +178,10 @@ void tmk__ws_epitaph(struct tmk__ws_epitaph *out, uint32_t place, uint64_t life)
 
 	memset(out, 0, sizeof(*out));
 	pthread_mutex_lock(&table_lock);
-	if (ws->life == life || ws->life == life + 1) {
+	out->known = life <= ws->life;
+	if (life == ws->life) {
 		snprintf(out->id, sizeof(out->id), "%s", ws->id);
-		out->alive = ws->life == life;
+		out->alive = ws->handle;
 		out->gen_base = ws->gen_base;
 		out->inherited = ws->inherited;
 	}

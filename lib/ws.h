@@ -13,11 +13,10 @@
  *	workspace_spill.c   memory beside the block
  *
  * A workspace is used by the thread that made it and by no other, so nothing
- * here is locked; what other threads may read (life, thread) is atomic.
+ * here is locked; what other threads may read (handle, thread) is atomic.
  *
  * A struct tmk_workspace * is no address but (place << 44 | life): a place in
- * the table is used again, a life is not. Lives of living workspaces are odd;
- * destroying adds one.
+ * the table is used again, a life is not.
  */
 #ifndef TMK_WS_H
 #define TMK_WS_H
@@ -56,13 +55,12 @@ struct tmk__spill {
 
 struct tmk__ws {
 	/* What an allocation in a warmed-up workspace touches. */
-	uint64_t life;
+	uint64_t handle; /* of the workspace that lives here, 0 if none does */
 	struct tmk__thread *thread; /* NULL once destroyed */
 	char *base; /* the block */
 	size_t offset; /* a multiple of the alignment, as is @end */
 	size_t end; /* room ends here: @size while open, else @offset */
 	size_t mask; /* alignment - 1 */
-	uint64_t cycle;
 	uint64_t allocations;
 
 	/* And a tensor's header. Slots [slot, slot_end) of @extent are free. */
@@ -72,6 +70,7 @@ struct tmk__ws {
 	uint32_t extent;
 	uint32_t extent_first; /* the chain of all extents */
 	struct tmk__cell *cell;
+	uint64_t life; /* the present one, or the last */
 	uint64_t gen_base; /* the generation shown to users = gen - gen_base */
 	uint64_t gen_end; /* the first generation that needs new extents */
 	uint32_t cell_nr;
@@ -136,35 +135,40 @@ extern struct tmk__ws_table tmk__ws_table;
 /* What is known of a workspace that may be gone, for messages. */
 struct tmk__ws_epitaph {
 	char id[TMK__WS_ID_BYTES];
+	bool known; /* there was such a workspace */
 	bool alive;
 	bool inherited;
 	uint64_t gen_base;
 };
 
-static inline struct tmk_workspace *tmk__ws_handle(const struct tmk__ws *ws)
+static inline struct tmk_workspace *tmk__ws_handle_make(uint32_t place,
+							uint64_t life)
 {
-	uint64_t place = (uint64_t)(ws - tmk__ws_table.ws);
+	uint64_t v = (uint64_t)place << TMK__LIFE_BITS | life;
 
-	return (struct tmk_workspace *)(uintptr_t)(place << TMK__LIFE_BITS |
-						   ws->life);
+	return (struct tmk_workspace *)(uintptr_t)v;
 }
 
-/** tmk__ws_find() - the living workspace behind a handle, or NULL */
-static inline struct tmk__ws *tmk__ws_find(const struct tmk_workspace *handle)
+static inline struct tmk_workspace *tmk__ws_handle(const struct tmk__ws *ws)
+{
+	return (struct tmk_workspace *)(uintptr_t)ws->handle;
+}
+
+/**
+ * tmk__ws_is_alive() - is there a living workspace behind a handle?
+ * @out: its inside
+ * @handle: any value at all
+ */
+static inline bool tmk__ws_is_alive(struct tmk__ws **out,
+				    const struct tmk_workspace *handle)
 {
 	uint64_t v = (uint64_t)(uintptr_t)handle;
 	uint64_t place = v >> TMK__LIFE_BITS;
-	struct tmk__ws *ws;
 
 	if (place >= __atomic_load_n(&tmk__ws_table.nr, __ATOMIC_ACQUIRE))
-		return NULL;
-	ws = &tmk__ws_table.ws[place];
-	/* Odd: a place that was never used has life 0, as has NULL. */
-	if (__atomic_load_n(&ws->life, __ATOMIC_ACQUIRE) !=
-		    (v & TMK__LIFE_MAX) ||
-	    !(v & 1))
-		return NULL;
-	return ws;
+		return false;
+	*out = &tmk__ws_table.ws[place];
+	return __atomic_load_n(&(*out)->handle, __ATOMIC_ACQUIRE) == v;
 }
 
 static inline bool tmk__ws_is_mine(const struct tmk__ws *ws)
@@ -190,11 +194,18 @@ static inline uint64_t tmk__ws_gen(const struct tmk__ws *ws)
 
 static inline size_t tmk__ws_align(const struct tmk__ws *ws, size_t bytes)
 {
-	return (bytes + ws->mask) & ~ws->mask;
+	return ((bytes - 1) | ws->mask) + 1;
+}
+
+/** tmk__ws_cycle() - what this cycle has allocated, in the block and beside */
+static inline uint64_t tmk__ws_cycle(const struct tmk__ws *ws)
+{
+	return ws->offset + ws->spilled_bytes;
 }
 
 /* workspace_alloc.c */
 int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes);
+int tmk__ws_clear(void *p, size_t bytes);
 int tmk__ws_slot_slow(struct tmk__ws *ws);
 
 /**
@@ -209,19 +220,14 @@ static inline int tmk__ws_alloc(void **out, struct tmk__ws *ws, size_t bytes,
 				bool zero)
 {
 	char *p;
-	size_t n;
 
 	if (__builtin_expect(bytes - 1 >= ws->end - ws->offset, 0))
 		return tmk__ws_alloc_slow(out, ws, bytes);
-	n = tmk__ws_align(ws, bytes);
 	p = ws->base + ws->offset;
-	ws->offset += n;
-	ws->cycle += n;
+	ws->offset += tmk__ws_align(ws, bytes);
 	ws->allocations++;
-	if (zero)
-		__builtin_memset(p, 0, bytes);
 	*out = p;
-	return 0;
+	return zero ? tmk__ws_clear(p, bytes) : 0;
 }
 
 /**

@@ -23,3 +23,12 @@ $(B)/tools/%.o: tools/%.c META
 	$(Q)$(CC) $(CFLAGS_ALL) $(TMKCTL_CFLAGS) -c -o $@ $<
 
 -include $(TMKCTL_OBJ:.o=.d)
+
+.PHONY: install-tools
+install: install-tools
+install-tools: tools
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(Q)install -m 755 $(B)/tools/tmkctl $(DESTDIR)$(PREFIX)/bin/
+	$(Q)install -m 644 tools/completion/tmkctl.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/tmkctl

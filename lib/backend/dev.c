@@ -100,9 +100,12 @@ static int dev_greet(struct dev *dev, const char *path)
 
 	dev->info.size = sizeof(dev->info);
 	err = dev_ioctl(dev->fd, TMK_IOC_INFO, &dev->info);
-	if (err)
+	if (err == -ENOTTY || err == -EINVAL)
 		return tmk__error(-ENODEV, "%s is not the device of tmk: %s",
 				  path, strerror(-err));
+	if (err)
+		return tmk__error(err, "cannot ask %s what it offers: %s", path,
+				  strerror(-err));
 	if (dev->info.out_abi_version != TMK_IOC_ABI_VERSION)
 		return tmk__error(-ENODEV,
 				  "the module behind %s has ABI version %u, "

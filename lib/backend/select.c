@@ -29,15 +29,19 @@ int tmk__backend_select(const struct tmk__backend_ops **out, void **state,
 			char *why, size_t len)
 {
 	const struct tmk__backend_ops *ops = &tmk__backend_dev;
+	struct tmk__error_state before;
 	char dev_why[300];
 	int err;
 
 	if (wanted == TMK_BACKEND_USER)
 		ops = &tmk__backend_user;
+	tmk__error_save(&before);
 	err = ops->open(state, device_path, why, len);
 	if (err && wanted == TMK_BACKEND_AUTO) {
 		ops = &tmk__backend_user;
 		snprintf(dev_why, sizeof(dev_why), "%s", tmk_error_last());
+		/* That auto went on to the next is no failure. */
+		tmk__error_restore(&before);
 		err = ops->open(state, device_path, why, len);
 		if (!err)
 			snprintf(why, len, "%s", dev_why);

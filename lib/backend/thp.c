@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "backend.h"
@@ -134,7 +135,10 @@ bool tmk__thp_works(char *why, size_t len)
 		snprintf(why, len, "transparent huge pages by MADV_COLLAPSE");
 		return true;
 	}
-	if (tmk__file_read(mode, sizeof(mode), SHMEM_ENABLED) <= 0)
+	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) > 0)
+		snprintf(why, len,
+			 "switched off for this process (PR_SET_THP_DISABLE)");
+	else if (tmk__file_read(mode, sizeof(mode), SHMEM_ENABLED) <= 0)
 		snprintf(why, len, "this kernel has no transparent huge pages");
 	else if (strstr(mode, "[deny]"))
 		snprintf(why, len, "forbidden by shmem_enabled=deny");

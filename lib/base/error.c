@@ -26,7 +26,7 @@ static void put_dots(char *text, size_t len)
 }
 
 static int TMK__PRINTF(3, 0)
-error_set(int err, bool keep, const char *fmt, va_list args)
+	error_set(int err, bool keep, const char *fmt, va_list args)
 {
 	char text[sizeof(last.text)];
 	size_t len;

@@ -33,9 +33,9 @@ static float op_relu_grad(float dy, float x)
 }
 
 /* out = f(a, b). Inlined with a constant f, for the compiler to vectorise. */
-static inline __attribute__((always_inline)) void
-map(const struct tmk__tensor *out, const struct tmk__tensor *a,
-    const struct tmk__tensor *b, float (*f)(float, float))
+static inline __attribute__((always_inline)) void map(
+	const struct tmk__tensor *out, const struct tmk__tensor *a,
+	const struct tmk__tensor *b, float (*f)(float, float))
 {
 	const struct tmk__tensor *all[] = { out, a, b };
 	struct tmk__rows r;
@@ -252,8 +252,7 @@ int tmk_tensor_zero(struct tmk_tensor *handle)
 			continue;
 		}
 		for (i = 0; i < r.n; i++)
-			memset(r.at[0] + i * r.step[0] * size, 0,
-			       (size_t)size);
+			memset(r.at[0] + i * r.step[0] * size, 0, (size_t)size);
 	}
 	return 0;
 }

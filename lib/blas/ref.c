@@ -29,8 +29,8 @@ static bool ref_gemm(const struct tmk__matrix *c, float alpha,
 
 	for (i = 0; i < c->rows; i++) {
 		for (j = 0; j < c->cols; j++) {
-			float *out = c->data + i * c->row_stride +
-				     j * c->col_stride;
+			float *out =
+				c->data + i * c->row_stride + j * c->col_stride;
 			double sum = beta == 0 ? 0 :
 						 (double)beta * (double)*out;
 

@@ -45,6 +45,7 @@ int tmk_tensor_sum_rows(struct tmk_tensor *out_handle,
 	double sum[COLS_AT_ONCE];
 	struct tmk__tensor *out, *x;
 	int64_t row, col, i, n;
+	float *to;
 	int err;
 
 	err = tmk__arg_get(&out, out_handle, "out", TMK_F32);
@@ -58,6 +59,7 @@ int tmk_tensor_sum_rows(struct tmk_tensor *out_handle,
 		err = tmk__arg_apart(out, "out", x, "x");
 	if (err)
 		return err;
+	to = (void *)out->data;
 	for (col = 0; col < x->shape[1]; col += n) {
 		n = x->shape[1] - col;
 		if (n > COLS_AT_ONCE)
@@ -71,9 +73,7 @@ int tmk_tensor_sum_rows(struct tmk_tensor *out_handle,
 				sum[i] += (double)p[i * x->strides[1]];
 		}
 		for (i = 0; i < n; i++)
-			((float *)(void *)out->data)[(col + i) *
-						     out->strides[0]] =
-				(float)sum[i];
+			to[(col + i) * out->strides[0]] = (float)sum[i];
 	}
 	return 0;
 }
