@@ -171,4 +171,112 @@ TEST_TIMEOUT(limits_race_with_charges, 120)
 	EXPECT_EQ(0, cg_destroy("/race"));
 }
 
+/* Open a descriptor of this process by its number, until told to stop. */
+struct opener {
+	int fd;
+	bool stop;
+	long tries, opened, refused, bad;
+};
+
+static void *open_again(void *arg)
+{
+	struct opener *o = arg;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", o->fd);
+	while (!__atomic_load_n(&o->stop, __ATOMIC_RELAXED)) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		__atomic_add_fetch(&o->tries, 1, __ATOMIC_RELAXED);
+		if (fd >= 0) {
+			o->opened++;
+			close(fd);
+		} else if (errno == ENXIO || errno == ENOENT) {
+			o->refused++;
+		} else {
+			o->bad++;
+		}
+	}
+	return NULL;
+}
+
+/* Whoever opens a region while it is closed for the last time has it or not. */
+TEST_TIMEOUT(opening_races_with_the_last_close, 120)
+{
+	struct opener o = { .fd = 200 };
+	int dev = device_open();
+	pthread_t thread;
+	long tries;
+	int i;
+
+	ASSERT_GE(dev, 0);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, open_again, &o));
+	for (i = 0; i < 1500; i++) {
+		int fd = create_simple(dev, TMK_IOC_KIND_PINNED, PAGE_BYTES);
+
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(o.fd, dup2(fd, o.fd));
+		close(fd);
+		/* Now at once, now in the middle of a later attempt. */
+		tries = __atomic_load_n(&o.tries, __ATOMIC_RELAXED) + i % 4;
+		while (__atomic_load_n(&o.tries, __ATOMIC_RELAXED) < tries)
+			sched_yield();
+		close(o.fd);
+	}
+	__atomic_store_n(&o.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_LT(0, o.opened);
+	EXPECT_LT(0, o.refused);
+	EXPECT_EQ(0, o.bad);
+	EXPECT_TRUE(settles(0));
+}
+
+/* Takes regions, maps, fills and forks until somebody kills it. */
+static void live(int dev, unsigned int seed)
+{
+	for (;;) {
+		uint64_t bytes = (rand_r(&seed) % 512 + 1) * PAGE_BYTES;
+		int fd = create_simple(dev, rand_r(&seed) % 2 + 1, bytes);
+		char *p = map(fd, bytes);
+
+		if (p != MAP_FAILED)
+			memset(p, 1, bytes);
+		if (rand_r(&seed) % 4 == 0 && !fork())
+			_exit(0);
+		if (rand_r(&seed) % 2 && p != MAP_FAILED)
+			munmap(p, bytes);
+		close(fd);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+}
+
+/* Whatever a process was doing when it was killed, nothing of it is left. */
+TEST_TIMEOUT(killed_at_any_moment, 120)
+{
+	int dev = device_open();
+	unsigned int seed = 7;
+	int round, i;
+
+	ASSERT_GE(dev, 0);
+	for (round = 0; round < 25; round++) {
+		pid_t pids[4];
+
+		for (i = 0; i < 4; i++) {
+			pids[i] = fork();
+			if (!pids[i])
+				live(dev, round * 4 + i);
+		}
+		/* Any moment will do: the shorter, the more often. */
+		sleep_ms(rand_r(&seed) % 60);
+		for (i = 0; i < 4; i++) {
+			kill(pids[i], SIGKILL);
+			EXPECT_EQ(SIGKILL, WTERMSIG(wait_status(pids[i])));
+		}
+	}
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, read_key(SYSFS "/by_kind", "pinned"));
+	EXPECT_EQ(0, read_key(SYSFS "/by_kind", "huge"));
+}
+
 TEST_HARNESS_MAIN

@@ -3,6 +3,8 @@
 /* What may and may not be done with a region's descriptor and mappings. */
 #include "tmk_util.h"
 
+#include <sys/sendfile.h>
+
 #define BYTES (2 * HUGE_BYTES)
 
 FIXTURE(mmap)
@@ -82,6 +84,29 @@ TEST_F(mmap, size_is_for_ever)
 	EXPECT_EQ(BYTES, st.st_size);
 }
 
+/* Each way to copy from one file to another ends before a byte is written. */
+static void no_way_in(int fd)
+{
+	int other = memfd_create("other", 0);
+	off_t from = 0, to = 0;
+	char path[64];
+	int again;
+
+	ASSERT_EQ(4, write(other, "abcd", 4));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_RDWR);
+	ASSERT_GE(again, 0);
+	EXPECT_EQ(-1, sendfile(fd, other, &from, 4));
+	EXPECT_EQ(-1, sendfile(again, other, &from, 4));
+	EXPECT_EQ(-1, copy_file_range(other, &from, fd, &to, 4, 0));
+	EXPECT_EQ(-1, copy_file_range(other, &from, again, &to, 4, 0));
+	EXPECT_EQ(-1, pwrite(again, "x", 1, 0));
+	EXPECT_EQ(-1, ftruncate(again, 0));
+	EXPECT_EQ(-1, truncate(path, 0));
+	close(again);
+	close(other);
+}
+
 TEST_F(mmap, write_calls_do_not_write)
 {
 	int pipes[2];
@@ -94,6 +119,8 @@ TEST_F(mmap, write_calls_do_not_write)
 	tell(pipes[1]);
 	test_err(EINVAL, splice(pipes[0], NULL, self->fd, NULL, 1, 0));
 	EXPECT_EQ(9, self->p[0]);
+	no_way_in(self->fd);
+	EXPECT_EQ(9, self->p[0]);
 	/* Reading is harmless. */
 	EXPECT_EQ(1, pread(self->fd, &c, 1, 0));
 	EXPECT_EQ(9, c);
@@ -101,19 +128,26 @@ TEST_F(mmap, write_calls_do_not_write)
 
 TEST_F(mmap, advice_does_not_lose_data)
 {
-	static const int advice[] = { MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT,
-				      MADV_NOHUGEPAGE, MADV_HUGEPAGE };
+	static const int works[] = { MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT,
+				     MADV_NOHUGEPAGE, MADV_HUGEPAGE };
+	uint64_t before;
+	int advice;
 	size_t i;
 
 	memset(self->p, 0x5a, BYTES);
-	for (i = 0; i < sizeof(advice) / sizeof(advice[0]); i++)
-		EXPECT_EQ(0, madvise(self->p, BYTES, advice[i]));
+	before = frame(self->p);
+	for (i = 0; i < sizeof(works) / sizeof(works[0]); i++)
+		EXPECT_EQ(0, madvise(self->p, BYTES, works[i]));
 	test_err(EOPNOTSUPP, madvise(self->p, BYTES, MADV_REMOVE));
 	test_err(EINVAL, madvise(self->p, BYTES, MADV_FREE));
+	/* Known to this kernel or not, welcome or not: the data stays. */
+	for (advice = 0; advice < 64; advice++)
+		madvise(self->p, BYTES, advice);
 	for (i = 0; i < BYTES; i += 512)
 		if (self->p[i] != 0x5a)
 			break;
 	EXPECT_EQ(BYTES, i);
+	EXPECT_EQ(before, frame(self->p));
 	EXPECT_EQ(BYTES, machine("physical_current"));
 }
 
@@ -137,6 +171,55 @@ TEST_F(mmap, moved_split_protected_locked)
 				 region_info(self->fd).out_bytes_large +
 				 region_info(self->fd).out_bytes_4k);
 	munmap(q, BYTES - PAGE_BYTES);
+}
+
+/* A mapping can be made longer than the file; there is nothing behind it. */
+TEST_F(mmap, nothing_behind_the_end)
+{
+	char *q = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       self->fd, HUGE_BYTES);
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, (void *)q);
+	q[HUGE_BYTES - 1] = 4;
+	pid = fork();
+	if (!pid) {
+		q = mremap(q, HUGE_BYTES, 2 * HUGE_BYTES, MREMAP_MAYMOVE);
+		if (q == MAP_FAILED)
+			_exit(1);
+		if (q[HUGE_BYTES - 1] != 4)
+			_exit(2);
+		q[HUGE_BYTES] = 1;
+		_exit(3);
+	}
+	EXPECT_EQ(SIGBUS, WTERMSIG(wait_status(pid)));
+	EXPECT_EQ(BYTES, machine("current"));
+	munmap(q, HUGE_BYTES);
+}
+
+TEST_F(mmap, read_only_mappings_stay_read_only)
+{
+	char path[64], *q;
+	pid_t pid;
+	int ro;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->fd);
+	ro = open(path, O_RDONLY);
+	ASSERT_GE(ro, 0);
+	q = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, ro, 0);
+	ASSERT_NE(MAP_FAILED, (void *)q);
+	self->p[0] = 5;
+	EXPECT_EQ(5, q[0]);
+	test_err(EACCES, mprotect(q, BYTES, PROT_READ | PROT_WRITE));
+	pid = fork();
+	if (!pid) {
+		q[0] = 6;
+		_exit(0);
+	}
+	EXPECT_EQ(SIGSEGV, WTERMSIG(wait_status(pid)));
+	EXPECT_EQ(5, self->p[0]);
+	munmap(q, BYTES);
+	close(ro);
 }
 
 TEST_F(mmap, compaction_and_cache_dropping_do_not_move_it)

@@ -75,6 +75,34 @@ TEST_F(region, sizes_are_rounded_up_and_nothing_is_doubled)
 	}
 }
 
+TEST_F(region, each_has_a_number_and_what_it_was_asked_for)
+{
+	struct tmk_ioc_region_info first, second;
+	int a = create_simple(self->dev, TMK_IOC_KIND_PINNED, 1);
+	int b = create_simple(self->dev, TMK_IOC_KIND_HUGE, 1), c;
+
+	ASSERT_GE(a, 0);
+	ASSERT_GE(b, 0);
+	first = region_info(a);
+	second = region_info(b);
+	EXPECT_LT(0, first.out_id);
+	EXPECT_LT(first.out_id, second.out_id);
+	EXPECT_EQ(PAGE_BYTES, first.out_page_size);
+	EXPECT_EQ(HUGE_BYTES, second.out_page_size);
+	EXPECT_EQ(1, first.out_cgroup_id);
+	EXPECT_EQ(0, first.out_flags);
+	EXPECT_STREQ("", (char *)first.out_name);
+	/* A number is not used again, and a copy of a descriptor has none. */
+	close(b);
+	c = dup(a);
+	EXPECT_EQ(first.out_id, region_info(c).out_id);
+	close(c);
+	c = create_simple(self->dev, TMK_IOC_KIND_PINNED, 1);
+	EXPECT_LT(second.out_id, region_info(c).out_id);
+	close(c);
+	close(a);
+}
+
 /* ShmemPmdMapped of the mapping at @at, in bytes. */
 static unsigned long pmd_mapped(void *at)
 {
@@ -254,29 +282,32 @@ TEST_F(region, more_than_the_machine_has)
 }
 
 /*
- * Leave no free 2 MiB behind: fill memory with pinned base pages in small
- * regions and free every other one. Pinned pages cannot be compacted away.
+ * Leave few free 2 MiB behind: one large region takes most of the memory, the
+ * rest is filled with small ones, and every other of these is freed. Pinned
+ * pages cannot be compacted away.
  */
-#define FILL_BYTES (64 * 1024UL)
-#define FILL_MAX 65536
+#define FILL_BYTES (256 * 1024UL)
+#define FILL_ROOM (700 * MIB)
+#define FILL_MAX 4096
+#define FREE_BYTES (48 * MIB)
+#define BOOST "/proc/sys/vm/watermark_boost_factor"
 
 static int fragment(int dev, int *fds)
 {
 	struct rlimit limit = { FILL_MAX + 64, FILL_MAX + 64 };
+	uint64_t ballast = meminfo("MemAvailable:") - FILL_ROOM;
 	int nr = 0;
 
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		return -1;
-	while (nr < FILL_MAX && meminfo("MemFree:") > 48 * MIB) {
-		int i;
-
-		for (i = 0; i < 16 && nr < FILL_MAX; i++) {
-			fds[nr] = create_simple(dev, TMK_IOC_KIND_PINNED,
-						FILL_BYTES);
-			if (fds[nr] < 0)
-				return nr;
-			nr++;
-		}
+	fds[nr] = create_simple(dev, TMK_IOC_KIND_HUGE, ballast);
+	if (fds[nr++] < 0)
+		return -1;
+	while (nr < FILL_MAX && meminfo("MemFree:") > FREE_BYTES) {
+		fds[nr] = create_simple(dev, TMK_IOC_KIND_PINNED, FILL_BYTES);
+		if (fds[nr] < 0)
+			break;
+		nr++;
 	}
 	return nr;
 }
@@ -287,15 +318,18 @@ TEST_F_TIMEOUT(region, require_fails_whole_where_prefer_takes_less, 180)
 	struct tmk_ioc_region_create c;
 	struct tmk_ioc_region_info info;
 	unsigned long long held;
-	char old[64];
+	char old[64], boost[64];
 	int nr, i, fd;
 
 	ASSERT_GT(read_text(SYSFS "/physical_max", old, sizeof(old)), 0);
 	ASSERT_EQ(0, write_text(SYSFS "/physical_max", "max"));
+	/* Or the kernel holds back as much as is free, for a while. */
+	ASSERT_GT(read_text(BOOST, boost, sizeof(boost)), 0);
+	ASSERT_EQ(0, write_text(BOOST, "0"));
 	nr = fragment(self->dev, fds);
-	for (i = 0; i < nr; i += 2)
-		close(fds[i]);
 	ASSERT_GT(nr, 100);
+	for (i = 1; i < nr; i += 2)
+		close(fds[i]);
 	held = machine("current");
 
 	c = create_cmd(TMK_IOC_KIND_HUGE, 128 * MIB);
@@ -312,9 +346,10 @@ TEST_F_TIMEOUT(region, require_fails_whole_where_prefer_takes_less, 180)
 	EXPECT_EQ(128 * MIB,
 		  info.out_bytes_2m + info.out_bytes_large + info.out_bytes_4k);
 	close(fd);
-	for (i = 1; i < nr; i += 2)
+	for (i = 0; i < nr; i += 2)
 		close(fds[i]);
 	free(fds);
+	ASSERT_EQ(0, write_text(BOOST, boost));
 	ASSERT_EQ(0, write_text(SYSFS "/physical_max", old));
 }
 

@@ -84,7 +84,7 @@ TEST_F(uapi, length_and_tail_of_every_command)
 		int fd = c->on_region ? self->region : self->dev;
 		uint32_t size;
 
-		for (size = 0; size < c->size; size += 4) {
+		for (size = 0; size < c->size; size++) {
 			fill(c, buf, size);
 			EXPECT_EQ(EINVAL, issue(fd, c, buf));
 		}
@@ -94,6 +94,12 @@ TEST_F(uapi, length_and_tail_of_every_command)
 		EXPECT_EQ(c->err, issue(fd, c, buf));
 		fill(c, buf, c->size + 8);
 		buf[c->size + 7] = 1;
+		EXPECT_EQ(E2BIG, issue(fd, c, buf));
+		fill(c, buf, PAGE_BYTES);
+		EXPECT_EQ(c->err, issue(fd, c, buf));
+		fill(c, buf, PAGE_BYTES + 8);
+		EXPECT_EQ(E2BIG, issue(fd, c, buf));
+		fill(c, buf, UINT32_MAX);
 		EXPECT_EQ(E2BIG, issue(fd, c, buf));
 		fill(c, buf, c->size);
 		buf[c->size] = 1; /* not part of the structure */

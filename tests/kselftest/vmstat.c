@@ -277,6 +277,8 @@ TEST_F(vmstat, held_pages_are_not_split)
 TEST_F(vmstat, memcg_sees_shmem_and_gets_it_back)
 {
 	static const char *const keys[] = { "file", "shmem", "unevictable" };
+	/* memcg lets each CPU be this far behind. */
+	const unsigned long slack = 2 * 64 * PAGE_BYTES;
 	char path[PATH_MAX];
 	struct holder h;
 	size_t i;
@@ -288,7 +290,7 @@ TEST_F(vmstat, memcg_sees_shmem_and_gets_it_back)
 	ASSERT_EQ(0, h.err);
 	drain();
 	for (i = 0; i < 3; i++) {
-		EXPECT_LE(BYTES, read_key(path, keys[i]));
+		EXPECT_LE(BYTES - slack, read_key(path, keys[i]));
 		EXPECT_GT(BYTES + MIB, read_key(path, keys[i]));
 	}
 	EXPECT_EQ(variant->huge ? BYTES : 0, read_key(path, "shmem_thp"));

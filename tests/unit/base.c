@@ -53,11 +53,37 @@ TEST(bytes_parse_percent)
 TEST(bytes_parse_refuses_junk)
 {
 	static const char *const junk[] = {
-		"",	"%",	 "K",	  "KiB",  "-1",	   "+1",    " 1",
-		"1 ",	"1 K",	 "1.5G",  "0x10", "1e3",   "1KK",   "1KiBB",
-		"1iB",	"1P",	 "maxx",  "ma",	  "-max",  "101%",  "10%%",
-		"-1%",	"1%K",	 "10 %",  "1,0",  "NaN",   "inf",   "1\n",
-		"10M%", "٣",	 "9999999999999999999999999%",
+		"",
+		"%",
+		"K",
+		"KiB",
+		"-1",
+		"+1",
+		" 1",
+		"1 ",
+		"1 K",
+		"1.5G",
+		"0x10",
+		"1e3",
+		"1KK",
+		"1KiBB",
+		"1iB",
+		"1P",
+		"maxx",
+		"ma",
+		"-max",
+		"101%",
+		"10%%",
+		"-1%",
+		"1%K",
+		"10 %",
+		"1,0",
+		"NaN",
+		"inf",
+		"1\n",
+		"10M%",
+		"٣",
+		"9999999999999999999999999%",
 	};
 	uint64_t out = 77;
 	size_t i;
@@ -77,9 +103,12 @@ TEST(bytes_parse_refuses_junk)
 TEST(bytes_parse_overflow)
 {
 	static const char *const large[] = {
-		"18446744073709551616",	 "18446744073709551615K",
-		"16777216T",		 "17179869184G",
-		"99999999999999999999M", "18014398509481984KiB",
+		"18446744073709551616",
+		"18446744073709551615K",
+		"16777216T",
+		"17179869184G",
+		"99999999999999999999M",
+		"18014398509481984KiB",
 	};
 	uint64_t out = 77;
 	size_t i;
@@ -203,7 +232,7 @@ TEST(names)
 	for (i = 0; i < TMK_USE_NR; i++)
 		EXPECT_STRNE("?", tmk_use_name((enum tmk_use)i));
 	EXPECT_STREQ("?", tmk_use_name(TMK_USE_NR));
-	EXPECT_STREQ("?", tmk_use_name((enum tmk_use)-1));
+	EXPECT_STREQ("?", tmk_use_name((enum tmk_use) - 1));
 	EXPECT_STREQ("huge", tmk_kind_name(TMK_KIND_HUGE));
 	EXPECT_STREQ("?", tmk_kind_name((enum tmk_kind)0));
 	EXPECT_TRUE(strchr(tmk_version(), '.') != NULL);

@@ -25,7 +25,8 @@ static void machine_remove(void)
 	nftw(machine, remove_one, 10, FTW_DEPTH | FTW_PHYS);
 }
 
-#define V2 "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
+#define V2 \
+	"30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
 
 /* A machine of 1 GiB with 900 MiB available. */
 static int machine_make(const char *mountinfo, const char *cgroup)
@@ -153,8 +154,8 @@ TEST(part_of_the_tree)
 	EXPECT_EQ(3000, m.max);
 	EXPECT_STREQ("/docker/12", m.path);
 	/* /docker/123 is not below /docker/12. */
-	ASSERT_EQ(0, put_file("0::/docker/123\n", "%s/proc/self/cgroup",
-			      machine));
+	ASSERT_EQ(0,
+		  put_file("0::/docker/123\n", "%s/proc/self/cgroup", machine));
 	ASSERT_EQ(0, least(&m));
 	EXPECT_EQ(3000, m.max);
 }
@@ -163,10 +164,11 @@ TEST(mounted_elsewhere)
 {
 	struct tmk__memcg m;
 
-	ASSERT_EQ(0, machine_make("29 23 0:25 / /sys/fs/cgroup rw - tmpfs t rw\n"
-				  "30 29 0:26 / /my\\040groups rw a:1 b:2 - "
-				  "cgroup2 cgroup rw\n",
-				  "4:memory:/x\n0::/a b\n"));
+	ASSERT_EQ(0,
+		  machine_make("29 23 0:25 / /sys/fs/cgroup rw - tmpfs t rw\n"
+			       "30 29 0:26 / /my\\040groups rw a:1 b:2 - "
+			       "cgroup2 cgroup rw\n",
+			       "4:memory:/x\n0::/a b\n"));
 	ASSERT_EQ(0, put_file("777\n", "%s/my groups/a b/memory.max", machine));
 	ASSERT_EQ(0, least(&m));
 	EXPECT_EQ(777, m.max);

@@ -15,8 +15,7 @@ TEST(open_and_close_count)
 	ASSERT_EQ(0, tmk_open(NULL));
 	EXPECT_EQ(0, tmk_close());
 	/* Still open: options are refused. */
-	EXPECT_EQ(-EBUSY,
-		  tmk_open(&(struct tmk_open_opts)TMK_OPEN_OPTS_INIT));
+	EXPECT_EQ(-EBUSY, tmk_open(&(struct tmk_open_opts)TMK_OPEN_OPTS_INIT));
 	EXPECT_TRUE(says("open already"));
 	EXPECT_EQ(0, tmk_close());
 	EXPECT_EQ(0, tmk_open(&(struct tmk_open_opts)TMK_OPEN_OPTS_INIT));
@@ -41,7 +40,10 @@ TEST(opening_itself_does_not_count)
 	EXPECT_EQ(0, tmk_open(&opts));
 }
 
-#define OPTS(...) { .opts_size = sizeof(struct tmk_open_opts), __VA_ARGS__ }
+#define OPTS(...)                                                      \
+	{                                                              \
+		.opts_size = sizeof(struct tmk_open_opts), __VA_ARGS__ \
+	}
 
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const struct bad {
@@ -63,13 +65,13 @@ static const struct bad {
 	  "4.0 MiB: the process limit of 2.0 MiB" },
 	{ OPTS(.initial_bytes = 4 << 20, .max_physical_bytes = 1), -ENOMEM,
 	  "TMK_MAX_PHYSICAL_BYTES" },
-	{ OPTS(.backend = TMK_BACKEND_DEV, .device_path = "/nowhere"),
-	  -ENODEV, "the program asks for it: there is no /nowhere: the module "
-		   "is not loaded" },
+	{ OPTS(.backend = TMK_BACKEND_DEV, .device_path = "/nowhere"), -ENODEV,
+	  "the program asks for it: there is no /nowhere: the module "
+	  "is not loaded" },
 	{ OPTS(.backend = TMK_BACKEND_DEV, .device_path = "/dev/null/x"),
 	  -ENODEV, "tmkctl doctor" },
-	{ OPTS(.backend = TMK_BACKEND_DEV, .device_path = "/dev/null"),
-	  -ENODEV, "/dev/null is not the device of tmk" },
+	{ OPTS(.backend = TMK_BACKEND_DEV, .device_path = "/dev/null"), -ENODEV,
+	  "/dev/null is not the device of tmk" },
 };
 
 TEST(every_bad_option_is_refused)
@@ -147,9 +149,9 @@ TEST(no_permission)
 TEST(backend_info)
 {
 	static const char *const rows[] = {
-		"cgroup_limits", "memory_max",	      "pinned",	 "huge",
-		"huge_locked",	 "node",	      "share_fd",
-		"shared_after_fork", "hugetlb", "file", "trim", "dmabuf",
+		"cgroup_limits", "memory_max", "pinned",   "huge",
+		"huge_locked",	 "node",       "share_fd", "shared_after_fork",
+		"hugetlb",	 "file",       "trim",	   "dmabuf",
 	};
 	struct tmk_backend_info info, again;
 	size_t i, j, found;
@@ -249,8 +251,8 @@ TEST(close_while_others_use_it)
 	int fds = fds_nr(), i;
 
 	for (i = 0; i < 4; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, use_library,
-					    NULL));
+		ASSERT_EQ(0,
+			  pthread_create(&threads[i], NULL, use_library, NULL));
 	for (i = 0; i < 200; i++) {
 		int err = tmk_open(NULL);
 

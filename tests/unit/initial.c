@@ -84,7 +84,7 @@ TEST(not_for_what_does_not_fit)
 	ASSERT_EQ(0, create(&region, INITIAL + 1, TMK_KIND_HUGE, 0));
 	EXPECT_EQ(18 * MIB, tmk_region_bytes(region));
 	tmk_region_put(region);
-	ASSERT_EQ(0, create(&region, INITIAL, TMK_KIND_PINNED, 0));
+	ASSERT_EQ(0, create(&region, 4 * MIB, TMK_KIND_PINNED, 0));
 	EXPECT_EQ(INITIAL, stats_now().by_use[TMK_USE_CACHE].current);
 	tmk_region_put(region);
 	EXPECT_EQ(0, tmk_close());

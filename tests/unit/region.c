@@ -81,6 +81,25 @@ TEST(huge)
 	EXPECT_TRUE(all_zero());
 }
 
+/* Huge pages are not a matter of luck: on these kernels they are there. */
+TEST(huge_pages_where_the_kernel_can)
+{
+	char mode[128], release[64];
+	int major = 0, minor = 0;
+
+	if (tmk__file_read(release, sizeof(release),
+			   "/proc/sys/kernel/osrelease") <= 0 ||
+	    sscanf(release, "%d.%d", &major, &minor) != 2 ||
+	    tmk__file_read(mode, sizeof(mode),
+			   "/sys/kernel/mm/transparent_hugepage/"
+			   "shmem_enabled") <= 0 ||
+	    strstr(mode, "[deny]"))
+		SKIP(return, "no transparent huge pages for shared memory");
+	if (major < 6 || (major == 6 && minor < 1))
+		SKIP(return, "no MADV_COLLAPSE before Linux 6.1");
+	EXPECT_TRUE(feature("huge"));
+}
+
 TEST(defaults_are_huge)
 {
 	struct tmk_region_info info;
@@ -198,9 +217,9 @@ struct bad {
 	const char *word;
 };
 
-#define OPTS(...)                                                    \
-	{                                                            \
-		.opts_size = sizeof(struct tmk_region_opts),         \
+#define OPTS(...)                                                          \
+	{                                                                  \
+		.opts_size = sizeof(struct tmk_region_opts),               \
 		.kind = TMK_KIND_PINNED, .node = TMK_NODE_ANY, __VA_ARGS__ \
 	}
 
@@ -252,7 +271,8 @@ TEST(every_bad_option_is_refused)
 		EXPECT_EQ(bad->err, err);
 		EXPECT_TRUE(says(bad->word));
 		EXPECT_TRUE(region == untouched);
-		EXPECT_EQ(-ENODATA, tmk_refusal_last(&(struct tmk_refusal){ 0 }));
+		EXPECT_EQ(-ENODATA,
+			  tmk_refusal_last(&(struct tmk_refusal){ 0 }));
 	}
 	EXPECT_EQ(-EINVAL, tmk_region_create(NULL, 4096, NULL));
 	EXPECT_EQ(-EINVAL, tmk_region_info(NULL, NULL));
@@ -378,9 +398,9 @@ TEST(nothing_is_left_of_a_region)
 	fds = fds_nr();
 	maps = maps_nr();
 	for (i = 0; i < 10; i++) {
-		ASSERT_EQ(0, create(&region, 1,
-				    i % 2 ? TMK_KIND_HUGE : TMK_KIND_PINNED,
-				    0));
+		ASSERT_EQ(0,
+			  create(&region, 1,
+				 i % 2 ? TMK_KIND_HUGE : TMK_KIND_PINNED, 0));
 		EXPECT_LT(fds, fds_nr());
 		EXPECT_LT(maps, maps_nr());
 		tmk_region_put(region);

@@ -293,31 +293,58 @@ TEST(import_counts_against_the_limit)
 	EXPECT_TRUE(all_zero());
 }
 
-/* A descriptor that is no region, however much it looks like one. */
+#define SEALS (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+
+/* Descriptors that are no region, however much some look like one. */
+static const struct impostor {
+	const char *name;
+	off_t bytes;
+	int seals;
+} impostors[] = {
+	{ "plain", 4096, SEALS },
+	{ "tmk:pinned:0:not sealed", 4096, 0 },
+	{ "tmk:pinned:0:can shrink", 4096, SEALS & ~F_SEAL_SHRINK },
+	{ "tmk:pinned:0:empty", 0, SEALS },
+	{ "tmk:pinned:0:odd length", 4097, SEALS },
+	{ "tmk:huge:0:odd length", 4096, SEALS },
+	{ "tmk:other:0:no kind", 4096, SEALS },
+	{ "tmk:file:0:no such kind", 4096, SEALS },
+	{ "tmk:pinned:no flags", 4096, SEALS },
+	{ "tmk:pinned:0:a name that is longer than a name may be", 4096,
+	  SEALS },
+};
+
+static int impostor_make(const struct impostor *it)
+{
+	int fd = memfd_create(it->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && (ftruncate(fd, it->bytes) ||
+			(it->seals && fcntl(fd, F_ADD_SEALS, it->seals))))
+		TH_LOG("cannot make %s", it->name);
+	return fd;
+}
+
 TEST(import_refuses_what_is_no_region)
 {
 	struct tmk_region *region = NULL;
-	int fds[6], i, before;
+	int fds[3], fd, before;
+	size_t i;
 
 	ASSERT_EQ(0, tmk_open(NULL));
 	fds[0] = open("/dev/zero", O_RDWR | O_CLOEXEC);
 	fds[1] = socket(AF_UNIX, SOCK_STREAM, 0);
-	fds[2] = memfd_create("plain", MFD_CLOEXEC);
-	fds[3] = memfd_create("tmk:huge:0:name", MFD_CLOEXEC);
-	fds[4] = memfd_create("tmk:huge:0:name",
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	fds[5] = memfd_create("tmk:other:0:name",
-			      MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	for (i = 3; i < 6; i++)
-		ASSERT_EQ(0, ftruncate(fds[i], 4096));
-	/* Sealed as a region is, but not of a region's length, or kind. */
-	for (i = 4; i < 6; i++)
-		ASSERT_EQ(0, fcntl(fds[i], F_ADD_SEALS,
-				   F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+	fds[2] = open("/", O_PATH | O_CLOEXEC);
 	before = fds_nr();
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < TMK__ARRAY_SIZE(fds); i++) {
 		EXPECT_EQ(-EINVAL, tmk_region_import(&region, fds[i]));
 		EXPECT_TRUE(says("cannot import descriptor"));
+	}
+	for (i = 0; i < TMK__ARRAY_SIZE(impostors); i++) {
+		fd = impostor_make(&impostors[i]);
+		if (tmk_region_import(&region, fd) != -EINVAL)
+			TH_LOG("%s was taken", impostors[i].name);
+		EXPECT_NULL(region);
+		close(fd);
 	}
 	EXPECT_EQ(-EBADF, tmk_region_import(&region, -1));
 	EXPECT_EQ(-EBADF, tmk_region_import(&region, 1000000));
@@ -325,8 +352,6 @@ TEST(import_refuses_what_is_no_region)
 	EXPECT_NULL(region);
 	EXPECT_EQ(before, fds_nr());
 	EXPECT_TRUE(all_zero());
-	for (i = 0; i < 6; i++)
-		close(fds[i]);
 }
 
 static int child_holds(void *arg)

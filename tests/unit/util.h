@@ -144,7 +144,8 @@ static TAP_UNUSED int maps_nr(void)
 }
 
 /* Write a small file, making the directories above it. */
-static TAP_UNUSED int put_file(const char *text, const char *fmt, ...)
+static TAP_UNUSED TMK__PRINTF(2, 3) int put_file(const char *text,
+						 const char *fmt, ...)
 {
 	char path[600], *slash;
 	va_list args;

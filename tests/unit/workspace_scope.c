@@ -5,6 +5,7 @@
  * answers at each point of its life.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <tmk/tmk.h>
@@ -32,6 +33,14 @@ static struct tmk_workspace_info info(struct tmk_workspace *ws)
 	if (tmk_workspace_info(&i, ws))
 		TH_LOG("%s", tmk_error_last());
 	return i;
+}
+
+/* Padding is not looked at. */
+static bool same(const struct tmk_workspace_info *a,
+		 const struct tmk_workspace_info *b)
+{
+	return !memcmp(a, b, offsetof(struct tmk_workspace_info, open)) &&
+	       a->open == b->open;
 }
 
 static bool said(const char *word)
@@ -234,7 +243,7 @@ TEST(junk_requests_change_nothing)
 	/* Representable, but nobody has that much. */
 	EXPECT_NE(0, tmk_workspace_alloc(&p, ws, SIZE_MAX / 4, true));
 	after = info(ws);
-	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	EXPECT_TRUE(same(&before, &after));
 	EXPECT_EQ(0, tmk_workspace_alloc(&p, ws, 48, false));
 	EXPECT_EQ(64, info(ws).offset);
 	EXPECT_EQ(0, tmk_workspace_pop(ws));
@@ -413,6 +422,8 @@ TEST(rule9_handles_never_come_back)
 	for (i = 0; i < 500; i++)
 		ASSERT_EQ(-ESTALE, tmk_workspace_push(old[i]));
 	EXPECT_TRUE(said("\"life\"")); /* the youngest still has its name */
+	EXPECT_EQ(-ESTALE, tmk_workspace_push(old[440]));
+	EXPECT_TRUE(said("\"life\""));
 	EXPECT_EQ(-ESTALE, tmk_workspace_push(old[0]));
 	EXPECT_STREQ("the workspace was destroyed", tmk_error_last());
 }

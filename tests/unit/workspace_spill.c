@@ -6,6 +6,7 @@
  * as they were (rule 11), and everything is given back at the scope's end.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <tmk/tmk.h>
@@ -42,6 +43,14 @@ static struct tmk_workspace_info info(struct tmk_workspace *ws)
 	if (tmk_workspace_info(&i, ws))
 		TH_LOG("%s", tmk_error_last());
 	return i;
+}
+
+/* Padding is not looked at. */
+static bool same(const struct tmk_workspace_info *a,
+		 const struct tmk_workspace_info *b)
+{
+	return !memcmp(a, b, offsetof(struct tmk_workspace_info, open)) &&
+	       a->open == b->open;
 }
 
 static struct tmk_stats stats(void)
@@ -182,7 +191,7 @@ TEST(rule7_max_total_bounds_block_and_spills)
 	p = NULL;
 	EXPECT_EQ(-ENOMEM, tmk_workspace_alloc(&p, ws, 17, false));
 	after = info(ws);
-	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	EXPECT_TRUE(same(&before, &after));
 	EXPECT_TRUE(!p);
 	EXPECT_STREQ("workspace \"t\" has reached its max_total_bytes: 32 bytes "
 		     "asked, 1984 of 2000 used",
@@ -240,7 +249,7 @@ TEST(rule11_process_limit_mid_spill)
 	EXPECT_EQ(21, i); /* 16 in the chunk, 4 of the last pages, 1 refused */
 	EXPECT_TRUE(!p);
 	after = info(ws);
-	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	EXPECT_TRUE(same(&before, &after));
 	EXPECT_EQ(20, after.spilled_count);
 	EXPECT_TRUE(strstr(tmk_error_last(),
 			   "workspace \"p\" could not spill 4096 bytes"));

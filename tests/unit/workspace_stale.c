@@ -167,6 +167,11 @@ TEST(after_its_workspace_was_destroyed)
 	EXPECT_TRUE(tmk_tensor_is_attached(t));
 	/* Its headers and its place go to others: still stale, less known. */
 	for (i = 0; i < 200; i++) {
+		/* But not soon. */
+		if (i == 60)
+			EXPECT_EQ(0, stale(t, "argument A: its workspace "
+					      "\"gone\" was destroyed, it was "
+					      "made in generation 2"));
 		ws = make("next");
 		ASSERT_EQ(0, tmk_workspace_push(ws));
 		ASSERT_EQ(-ESTALE, tmk_tensor_check(t, "A"));
@@ -327,8 +332,15 @@ TEST(sequences_never_repeat)
 	extent = tmk__handle_slot(first) / TMK__EXTENT_SLOTS;
 	EXPECT_EQ(0, tmk_workspace_pop(ws));
 	EXPECT_EQ(0, tmk_workspace_destroy(ws));
-	/* As if that extent had served for years. */
+	/* As if that extent had served for years, and its turn came. */
 	tmk__handles.extents[extent].last = TMK__SEQ_MAX - 20;
+	for (i = 0; i < 64; i++) {
+		ws = make("b");
+		ASSERT_EQ(0, tmk_workspace_push(ws));
+		ASSERT_TRUE(tensor());
+		ASSERT_EQ(0, tmk_workspace_pop(ws));
+		ASSERT_EQ(0, tmk_workspace_destroy(ws));
+	}
 	ws = make("b");
 	for (i = 0; i < 50; i++) {
 		ASSERT_EQ(0, tmk_workspace_push(ws));
