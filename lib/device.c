@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "backend/backend.h"
+#include "base/atfork.h"
 
 /**
  * struct tmk__device - the library while it is open
@@ -44,7 +45,6 @@ static pthread_mutex_t device_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tmk__device *device_open; /* NULL while closed */
 static unsigned int device_opens; /* calls of tmk_open() to be undone */
 
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static int fork_err;
 
 const char *tmk_version(void)
@@ -70,16 +70,10 @@ static void fork_child(void)
 	tmk__cache_drop();
 }
 
+TMK__AT_LOAD(DEVICE)
 static void fork_register(void)
 {
 	fork_err = pthread_atfork(fork_prepare, fork_parent, fork_child);
-}
-
-/* Before the lock is first held: a child must never find it so. */
-static void device_lock_take(void)
-{
-	pthread_once(&fork_once, fork_register);
-	pthread_mutex_lock(&device_lock);
 }
 
 /* From the program, else the environment, else the default. */
@@ -263,7 +257,7 @@ int tmk_open(const struct tmk_open_opts *opts)
 {
 	int err = 0;
 
-	device_lock_take();
+	pthread_mutex_lock(&device_lock);
 	if (!device_open)
 		err = device_make_locked(opts);
 	else if (opts)
@@ -287,7 +281,7 @@ int tmk__device_get(struct tmk__device **out)
 {
 	int err = 0;
 
-	device_lock_take();
+	pthread_mutex_lock(&device_lock);
 	if (!device_open)
 		err = device_make_locked(NULL);
 	if (!err) {
@@ -306,7 +300,7 @@ void tmk__device_put(struct tmk__device *device)
 {
 	bool last;
 
-	device_lock_take();
+	pthread_mutex_lock(&device_lock);
 	last = !--device->refs;
 	pthread_mutex_unlock(&device_lock);
 	if (!last)
@@ -359,7 +353,7 @@ int tmk_close(void)
 {
 	struct tmk__device *device = NULL;
 
-	device_lock_take();
+	pthread_mutex_lock(&device_lock);
 	if (device_opens > 1) {
 		device_opens--;
 	} else {
@@ -387,7 +381,7 @@ int tmk_backend_info(struct tmk_backend_info *out)
 	err = tmk__device_get(&device);
 	if (err)
 		return err;
-	device_lock_take();
+	pthread_mutex_lock(&device_lock);
 	if (!device->features_known)
 		device->ops->features(device->state, &device->features);
 	device->features_known = true;

@@ -44,6 +44,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/atfork.h"
 #include "base/reserve.h"
 #include "handle.h"
 #include "internal.h"
@@ -76,7 +77,6 @@ static struct {
 	bool trim; /* extents are whole pages */
 } tables = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static int fork_err;
 
 static struct tmk__extent *extent(uint32_t nr)
@@ -94,6 +94,7 @@ static void tables_unlock(void)
 	pthread_mutex_unlock(&tables.lock);
 }
 
+TMK__AT_LOAD(HANDLE)
 static void fork_register(void)
 {
 	fork_err = pthread_atfork(tables_lock, tables_unlock, tables_unlock);
@@ -127,7 +128,6 @@ int tmk__handle_init(void)
 {
 	int err;
 
-	pthread_once(&fork_once, fork_register);
 	tables_lock();
 	err = fork_err ? -ENOMEM : 0;
 	if (!err && !tmk__handles.slots) {

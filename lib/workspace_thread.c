@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/atfork.h"
 #include "internal.h"
 #include "ws.h"
 
@@ -28,9 +29,8 @@ __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-static int once_err;
+static int init_err;
 static struct tmk__thread *threads; /* all of them; after fork() also dead */
 
 static void thread_exit(void *arg)
@@ -76,11 +76,12 @@ static void fork_child(void)
 	pthread_setspecific(key, NULL);
 }
 
-static void thread_once(void)
+TMK__AT_LOAD(THREAD)
+static void thread_init(void)
 {
-	once_err = pthread_key_create(&key, thread_exit);
-	if (!once_err)
-		once_err =
+	init_err = pthread_key_create(&key, thread_exit);
+	if (!init_err)
+		init_err =
 			pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
@@ -109,8 +110,7 @@ int tmk__thread_self(struct tmk__thread **out)
 		err = tmk__handle_init();
 		if (err)
 			return err;
-		pthread_once(&once, thread_once);
-		if (!once_err && !tmk__fault("thread"))
+		if (!init_err && !tmk__fault("thread"))
 			self = calloc(1, sizeof(*self));
 		if (!self)
 			return tmk__error(-ENOMEM,
