@@ -99,8 +99,12 @@ def noise_of_unloading(lines):
 
 
 def since_begin(lines):
-    """What the kernel said since the command began, without our own markers."""
-    begin = max((i for i, line in enumerate(lines) if line.endswith(BEGIN)), default=-1)
+    """What the kernel said since the command began, without our own markers.
+
+    If none did, the last words: something failed while the machine came up.
+    """
+    begin = max((i for i, line in enumerate(lines) if line.endswith(BEGIN)),
+                default=len(lines) - 16)
     said = []
     for line in lines[begin + 1:]:
         if EXIT.search(line):
