@@ -36,6 +36,19 @@ run() {
 	"$@" >"$TMP/out" 2>"$TMP/err" </dev/null || RC=$?
 }
 
+# The same as a user who owns nothing. The program is copied to where he may read
+# it: the sources can lie in a folder that is closed to others.
+run_as_nobody() {
+	local program=$1
+
+	shift
+	mkdir -p "$TMP/bin" "$TMP/lib"
+	cp "$program" "$TMP/bin/"
+	cp -P "$TOP/$B"/lib/libtmk.so* "$TMP/lib/"
+	chmod -R a+rX "$TMP"
+	run setpriv --reuid 65534 --clear-groups "$TMP/bin/${program##*/}" "$@"
+}
+
 show() {
 	echo "after: $COMMAND (status $RC)"
 	echo "stdout:" && cat "$TMP/out"

@@ -373,9 +373,7 @@ test_limit_set_permission() {
 		run tmkctl limit set /demo/team-a max=1M
 	else
 		command -v setpriv >/dev/null || skip "no setpriv(1)"
-		chmod -R a+rX "$TMP"
-		run setpriv --reuid 65534 --clear-groups \
-			"$TOP/$B/tools/tmkctl" limit set /demo/team-a max=1M
+		run_as_nobody "$TOP/$B/tools/tmkctl" limit set /demo/team-a max=1M
 	fi
 	expect_rc 1
 	expect_one_sentence
