@@ -22,6 +22,8 @@ union ktmk_ucmd_buffer {
 	struct tmk_ioc_region_dmabuf dmabuf;
 	struct tmk_ioc_region_trim trim;
 	struct tmk_ioc_usage usage;
+	struct tmk_ioc_region_readonly readonly;
+	struct tmk_ioc_region_seal seal;
 };
 
 /**
@@ -75,11 +77,17 @@ static int ioc_info(struct ktmk_ucmd *ucmd)
 	if (cmd->flags)
 		return -EINVAL;
 	cmd->out_abi_version = TMK_IOC_ABI_VERSION;
-	cmd->out_kinds = 1U << TMK_IOC_KIND_PINNED | 1U << TMK_IOC_KIND_HUGE;
-	cmd->out_features = TMK_IOC_FEATURE_REFUSAL | TMK_IOC_FEATURE_CGROUP;
+	cmd->out_kinds = 1U << TMK_IOC_KIND_PINNED | 1U << TMK_IOC_KIND_HUGE |
+			 1U << TMK_IOC_KIND_FILE;
+	cmd->out_features = TMK_IOC_FEATURE_REFUSAL | TMK_IOC_FEATURE_CGROUP |
+			    TMK_IOC_FEATURE_SEAL;
 	if (ktmk_populate_own)
 		cmd->out_features |= TMK_IOC_FEATURE_POPULATE_OWN;
 	cmd->out_page_sizes = PAGE_SIZE | KTMK_HUGE_BYTES;
+	if (ktmk_hugetlb_has(KTMK_HUGE_BYTES))
+		cmd->out_kinds |= 1U << TMK_IOC_KIND_HUGETLB;
+	if (ktmk_hugetlb_has(KTMK_GIGANTIC_BYTES))
+		cmd->out_page_sizes |= KTMK_GIGANTIC_BYTES;
 	cmd->out_max = ktmk_counter_max(&root->counter[KTMK_TOTAL]);
 	cmd->out_physical_max = ktmk_counter_max(&root->counter[KTMK_PHYSICAL]);
 	cmd->out_total_ram = (u64)totalram_pages() << PAGE_SHIFT;
@@ -109,6 +117,24 @@ static const struct ktmk_ioctl region_ioctls[] = {
 		 struct tmk_ioc_region_dmabuf, __reserved),
 	IOCTL_OP(TMK_IOC_REGION_TRIM, ioc_unsupported,
 		 struct tmk_ioc_region_trim, out_trimmed),
+	IOCTL_OP(TMK_IOC_REGION_READONLY, ktmk_ioc_region_readonly,
+		 struct tmk_ioc_region_readonly, __reserved),
+	IOCTL_OP(TMK_IOC_REGION_SEAL, ktmk_ioc_region_seal,
+		 struct tmk_ioc_region_seal, out_seals),
+};
+
+/* Of a region with an inner file: what needs pages of our own is not there. */
+static const struct ktmk_ioctl mapped_ioctls[] = {
+	IOCTL_OP(TMK_IOC_REGION_INFO, ktmk_ioc_region_info,
+		 struct tmk_ioc_region_info, out_name),
+	IOCTL_OP(TMK_IOC_REGION_DMABUF, ioc_unsupported,
+		 struct tmk_ioc_region_dmabuf, __reserved),
+	IOCTL_OP(TMK_IOC_REGION_TRIM, ioc_unsupported,
+		 struct tmk_ioc_region_trim, out_trimmed),
+	IOCTL_OP(TMK_IOC_REGION_READONLY, ktmk_ioc_region_readonly,
+		 struct tmk_ioc_region_readonly, __reserved),
+	IOCTL_OP(TMK_IOC_REGION_SEAL, ktmk_ioc_region_seal,
+		 struct tmk_ioc_region_seal, out_seals),
 };
 
 static long ioctl_dispatch(const struct ktmk_ioctl *table, size_t nr,
@@ -167,6 +193,26 @@ long ktmk_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
  */
 long ktmk_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	int err = 0;
+
+	if (cmd == TMK_IOC_REGION_TRIM || cmd == TMK_IOC_REGION_DMABUF)
+		err = ktmk_seal_check_change(file);
+	if (err)
+		return err;
 	return ioctl_dispatch(region_ioctls, ARRAY_SIZE(region_ioctls), file,
+			      cmd, (void __user *)arg);
+}
+
+/**
+ * ktmk_mapped_ioctl() - ->unlocked_ioctl of a region with an inner file
+ * @file: the file
+ * @cmd: the command
+ * @arg: address of its structure
+ *
+ * Return: 0 or a negative errno as listed in the uapi header.
+ */
+long ktmk_mapped_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return ioctl_dispatch(mapped_ioctls, ARRAY_SIZE(mapped_ioctls), file,
 			      cmd, (void __user *)arg);
 }

@@ -10,7 +10,7 @@
  * A region lives as long as an open file of its inode; a mapping holds its
  * file. At the last release its memory goes back; folios that somebody still
  * has pinned then stay charged, and the region stays on the orphan list until
- * they are let go. A group lives while a region or a child group refers to it
+ * they are let go. Regions with an inner file: see mapped.c. A group lives while a region or a child group refers to it
  * or a limit is set on it. Each region holds a reference on the module.
  *
  * Lock order: ktmk_orphans_lock (list of orphans) -> ktmk_groups_lock (tree of
@@ -23,10 +23,12 @@
 #define KTMK_H
 
 #include <linux/cgroup.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/kobject.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/refcount.h>
 #include <linux/types.h>
 
 #include <linux/tmk.h>
@@ -35,6 +37,7 @@
 
 #define KTMK_KIND_NR (TMK_IOC_KIND_FILE + 1)
 #define KTMK_HUGE_BYTES (2UL << 20)
+#define KTMK_GIGANTIC_BYTES (1UL << 30)
 
 /* Which of a group's two counters. */
 enum ktmk_counter_id {
@@ -88,6 +91,8 @@ struct ktmk_group {
  * @node: NUMA node or TMK_IOC_NODE_ANY
  * @length: bytes, a multiple of @page_size
  * @page_size: bytes
+ * @asked: the length before it was rounded up
+ * @backing_fd: the caller's file, for the file kind
  * @name: for people
  */
 struct ktmk_region_params {
@@ -96,7 +101,18 @@ struct ktmk_region_params {
 	int node;
 	u64 length;
 	u64 page_size;
+	u64 asked;
+	int backing_fd;
 	char name[TMK_IOC_NAME_LEN];
+};
+
+/* Index of &ktmk_region.bytes. */
+enum ktmk_page_class {
+	KTMK_PAGES_BASE,
+	KTMK_PAGES_LARGE,
+	KTMK_PAGES_2M,
+	KTMK_PAGES_1G,
+	KTMK_PAGE_CLASSES,
 };
 
 /**
@@ -108,6 +124,12 @@ struct ktmk_region_params {
  * @physical: bytes charged to KTMK_PHYSICAL of @group
  * @bytes: bytes obtained, by enum ktmk_page_class
  * @inode: the shmem inode; referenced only while the region is an orphan
+ * @inner: what its mappings map (mapped.c); NULL for a region of shmem pages
+ * @held: room for pinned pages whose inode is gone (hugetlb.c)
+ * @held_nr: how many there are
+ * @seals: enum tmk_ioc_seals; guarded by the inode's lock
+ * @readonly: a read-only descriptor was handed out
+ * @users: of a region with an inner file; see mapped.c
  * @ref: one for each open file
  * @orphan: link in the list of orphans
  * @rcu: for freeing: opening a file races with the last release
@@ -118,18 +140,17 @@ struct ktmk_region {
 	struct ktmk_group *group;
 	u64 charged;
 	u64 physical;
-	u64 bytes[3];
+	u64 bytes[KTMK_PAGE_CLASSES];
 	struct inode *inode;
+	struct file *inner;
+	struct folio **held;
+	u64 held_nr;
+	u32 seals;
+	bool readonly;
+	refcount_t users;
 	struct kref ref;
 	struct list_head orphan;
 	struct rcu_head rcu;
-};
-
-/* Index of &ktmk_region.bytes. */
-enum ktmk_page_class {
-	KTMK_PAGES_BASE,
-	KTMK_PAGES_LARGE,
-	KTMK_PAGES_2M,
 };
 
 /* main.c */
@@ -153,14 +174,84 @@ struct ktmk_ucmd {
 int ktmk_ucmd_respond(struct ktmk_ucmd *ucmd, size_t cmd_len);
 long ktmk_device_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long ktmk_region_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long ktmk_mapped_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* region.c */
 struct file *ktmk_region_create(const struct ktmk_region_params *params,
 				struct ktmk_refusal *refusal);
 int ktmk_ioc_region_create(struct ktmk_ucmd *ucmd);
 int ktmk_ioc_region_info(struct ktmk_ucmd *ucmd);
+struct ktmk_region *ktmk_region_of_file(const struct file *file);
+void ktmk_region_end(struct ktmk_region *region, struct inode *inode, u64 held);
+int ktmk_region_open(struct inode *inode, struct file *file);
+int ktmk_region_release(struct inode *inode, struct file *file);
+void ktmk_region_show_fdinfo(struct seq_file *m, struct file *file);
 int ktmk_region_init(void);
 void ktmk_region_exit(void);
+
+/* mapped.c */
+struct file *ktmk_mapped_create(struct ktmk_region *region,
+				struct ktmk_refusal *refusal);
+void ktmk_region_put(struct ktmk_region *region);
+bool ktmk_mapped_is(const struct file *file);
+void ktmk_mapped_exit(void);
+
+/**
+ * ktmk_kind_is_mapped() - do regions of a kind map another file?
+ * @kind: enum tmk_ioc_kind
+ *
+ * Return: true if mapped.c makes them.
+ */
+static inline bool ktmk_kind_is_mapped(u32 kind)
+{
+	return kind == TMK_IOC_KIND_HUGETLB || kind == TMK_IOC_KIND_FILE;
+}
+
+/* file.c */
+struct file *ktmk_file_open(struct ktmk_region *region);
+int ktmk_fallocate(struct file *file, int mode, u64 offset, u64 length);
+
+/* hugetlb.c */
+#ifdef CONFIG_HUGETLBFS
+bool ktmk_hugetlb_has(u64 page_size);
+struct file *ktmk_hugetlb_open(struct ktmk_region *region,
+			       struct ktmk_refusal *refusal);
+u64 ktmk_hugetlb_release(struct ktmk_region *region);
+void ktmk_hugetlb_init(void);
+void ktmk_hugetlb_exit(void);
+#else
+static inline bool ktmk_hugetlb_has(u64 page_size)
+{
+	return false;
+}
+
+static inline struct file *ktmk_hugetlb_open(struct ktmk_region *region,
+					     struct ktmk_refusal *refusal)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline u64 ktmk_hugetlb_release(struct ktmk_region *region)
+{
+	return 0;
+}
+
+static inline void ktmk_hugetlb_init(void)
+{
+}
+
+static inline void ktmk_hugetlb_exit(void)
+{
+}
+#endif
+
+/* seal.c */
+int ktmk_seal_check_open(const struct ktmk_region *region, fmode_t mode);
+int ktmk_seal_check_vma(const struct ktmk_region *region,
+			struct vm_area_struct *vma);
+int ktmk_seal_check_change(const struct file *file);
+int ktmk_ioc_region_readonly(struct ktmk_ucmd *ucmd);
+int ktmk_ioc_region_seal(struct ktmk_ucmd *ucmd);
 
 /* backing.c */
 struct file *ktmk_backing_open(const struct ktmk_region_params *params,

@@ -96,9 +96,10 @@ static int __init ktmk_init(void)
 	err = ktmk_region_init();
 	if (err)
 		goto err_backing;
+	ktmk_hugetlb_init();
 	err = ktmk_group_init(max_bytes, physical_max_bytes);
 	if (err)
-		goto err_region;
+		goto err_hugetlb;
 	err = misc_register(&ktmk_device);
 	if (err)
 		goto err_group;
@@ -111,7 +112,8 @@ err_misc:
 	misc_deregister(&ktmk_device);
 err_group:
 	ktmk_group_exit();
-err_region:
+err_hugetlb:
+	ktmk_hugetlb_exit();
 	ktmk_region_exit();
 err_backing:
 	ktmk_backing_exit();
@@ -123,7 +125,9 @@ static void __exit ktmk_exit(void)
 	ktmk_sysfs_unlink_device(&ktmk_device.this_device->kobj);
 	misc_deregister(&ktmk_device);
 	ktmk_region_exit();
+	ktmk_mapped_exit();
 	ktmk_group_exit();
+	ktmk_hugetlb_exit();
 	ktmk_backing_exit();
 }
 

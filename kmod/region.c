@@ -47,13 +47,29 @@ static struct ktmk_region *region_of(const struct inode *inode)
 	return READ_ONCE(inode->i_mapping->i_private_data);
 }
 
+/**
+ * ktmk_region_of_file() - the region behind a file
+ * @file: any file
+ *
+ * Return: the region, or NULL if the file is none.
+ */
+struct ktmk_region *ktmk_region_of_file(const struct file *file)
+{
+	if (file->f_op != &ktmk_region_fops && !ktmk_mapped_is(file))
+		return NULL;
+	return region_of(file_inode(file));
+}
+
 /* Reduce the charge to @bytes. */
 static void region_uncharge_to(struct ktmk_region *region, u64 bytes)
 {
+	u64 physical = min(bytes, region->physical);
+
 	ktmk_group_uncharge(region->group, region->params.kind,
-			    region->charged - bytes, region->physical - bytes);
+			    region->charged - bytes,
+			    region->physical - physical);
 	region->charged = bytes;
-	region->physical = bytes;
+	region->physical = physical;
 }
 
 static void region_free(struct ktmk_region *region)
@@ -64,8 +80,9 @@ static void region_free(struct ktmk_region *region)
 
 static void orphan_add(struct ktmk_region *region, struct inode *inode)
 {
-	/* The file goes; inode and module must not. */
-	ihold(inode);
+	/* The file goes; inode, if there still is one, and module must not. */
+	if (inode)
+		ihold(inode);
 	region->inode = inode;
 	__module_get(THIS_MODULE);
 
@@ -78,13 +95,19 @@ static void orphan_add(struct ktmk_region *region, struct inode *inode)
 /* Return: true if the orphan is gone for good. */
 static bool orphan_retry(struct ktmk_region *region)
 {
-	u64 held = ktmk_backing_release(region->inode, region->params.length);
+	u64 held;
 
+	if (region->inode)
+		held = ktmk_backing_release(region->inode,
+					    region->params.length);
+	else
+		held = ktmk_hugetlb_release(region);
 	region_uncharge_to(region, held);
 	if (held)
 		return false;
 	list_del(&region->orphan);
-	iput(region->inode);
+	if (region->inode)
+		iput(region->inode);
 	region_free(region);
 	return true;
 }
@@ -114,12 +137,14 @@ static void orphan_work(struct work_struct *work)
 		module_put(THIS_MODULE);
 }
 
-static void region_last_release(struct ktmk_region *region, struct inode *inode)
+/**
+ * ktmk_region_end() - nobody has the region open or mapped any more
+ * @region: the region; goes, or waits as an orphan
+ * @inode: the inode that has its pages, or NULL if it has gone already
+ * @held: bytes that somebody still has pinned, and that stay charged
+ */
+void ktmk_region_end(struct ktmk_region *region, struct inode *inode, u64 held)
 {
-	u64 held = ktmk_backing_release(inode, region->params.length);
-
-	/* An O_PATH descriptor can outlive us; region_open() then finds nothing. */
-	WRITE_ONCE(inode->i_mapping->i_private_data, NULL);
 	region_uncharge_to(region, held);
 	if (held)
 		orphan_add(region, inode);
@@ -127,7 +152,30 @@ static void region_last_release(struct ktmk_region *region, struct inode *inode)
 		region_free(region);
 }
 
-static int region_open(struct inode *inode, struct file *file)
+static void region_last_release(struct ktmk_region *region, struct inode *inode)
+{
+	/* An O_PATH descriptor can outlive us, and the module. */
+	WRITE_ONCE(inode->i_mapping->i_private_data, NULL);
+	make_bad_inode(inode);
+	if (region->inner) {
+		fput(region->inner);
+		ktmk_region_put(region);
+	} else {
+		ktmk_region_end(region, inode,
+				ktmk_backing_release(inode,
+						     region->params.length));
+	}
+}
+
+/**
+ * ktmk_region_open() - ->open of a region's inode, that is by way of /proc
+ * @inode: the inode
+ * @file: the new file
+ *
+ * Return: 0; -ENXIO if the region is gone; -EPERM or -EACCES if it cannot be
+ * opened for writing.
+ */
+int ktmk_region_open(struct inode *inode, struct file *file)
 {
 	const struct file_operations *base = ktmk_backing_fops();
 	struct ktmk_region *region;
@@ -141,14 +189,23 @@ static int region_open(struct inode *inode, struct file *file)
 	if (!region)
 		return -ENXIO;
 
-	err = base->open ? base->open(inode, file) :
-			   generic_file_open(inode, file);
+	err = ktmk_seal_check_open(region, file->f_mode);
+	if (!err)
+		err = base->open ? base->open(inode, file) :
+				   generic_file_open(inode, file);
 	if (err && refcount_dec_and_test(&region->ref.refcount))
 		region_last_release(region, inode);
 	return err;
 }
 
-static int region_release(struct inode *inode, struct file *file)
+/**
+ * ktmk_region_release() - ->release of a region
+ * @inode: its inode
+ * @file: the file
+ *
+ * Return: 0.
+ */
+int ktmk_region_release(struct inode *inode, struct file *file)
 {
 	struct ktmk_region *region = region_of(inode);
 
@@ -181,6 +238,8 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 				    vma->vm_end - vma->vm_start,
 				    vma->vm_flags & VM_MAYSHARE);
 
+	if (!err)
+		err = ktmk_seal_check_vma(region_of(file_inode(file)), vma);
 	return err ?: ktmk_backing_fops()->mmap(file, vma);
 }
 
@@ -195,7 +254,12 @@ static int region_mmap_prepare(struct vm_area_desc *desc)
 }
 #endif
 
-static void region_show_fdinfo(struct seq_file *m, struct file *file)
+/**
+ * ktmk_region_show_fdinfo() - what /proc/PID/fdinfo/N shows of a region
+ * @m: where to
+ * @file: the region
+ */
+void ktmk_region_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct ktmk_region *region = region_of(file_inode(file));
 
@@ -220,6 +284,7 @@ static void region_show_fdinfo(struct seq_file *m, struct file *file)
 struct file *ktmk_region_create(const struct ktmk_region_params *params,
 				struct ktmk_refusal *refusal)
 {
+	u64 physical = params->kind == TMK_IOC_KIND_FILE ? 0 : params->length;
 	struct ktmk_region *region;
 	struct file *file;
 	int err;
@@ -230,16 +295,19 @@ struct file *ktmk_region_create(const struct ktmk_region_params *params,
 	region->params = *params;
 	region->id = atomic64_inc_return(&ktmk_region_last_id);
 	kref_init(&region->ref);
+	refcount_set(&region->users, 1);
 
 	err = ktmk_group_get_current(&region->group);
 	if (err)
 		goto err_free;
 	err = ktmk_group_charge(region->group, params->kind, params->length,
-				params->length, refusal);
+				physical, refusal);
 	if (err)
 		goto err_group;
 	region->charged = params->length;
-	region->physical = params->length;
+	region->physical = physical;
+	if (ktmk_kind_is_mapped(params->kind))
+		return ktmk_mapped_create(region, refusal);
 
 	err = ktmk_populate_room(region, refusal);
 	if (err)
@@ -290,32 +358,52 @@ static int region_check_node(int node)
 	return 0;
 }
 
+static int region_page_size(const struct tmk_ioc_region_create *cmd,
+			    u64 *page_size)
+{
+	switch (cmd->kind) {
+	case TMK_IOC_KIND_PINNED:
+	case TMK_IOC_KIND_FILE:
+		*page_size = PAGE_SIZE;
+		break;
+	case TMK_IOC_KIND_HUGE:
+		*page_size = KTMK_HUGE_BYTES;
+		break;
+	case TMK_IOC_KIND_HUGETLB:
+		*page_size = cmd->page_size ?: KTMK_HUGE_BYTES;
+		if (*page_size != KTMK_HUGE_BYTES &&
+		    *page_size != KTMK_GIGANTIC_BYTES)
+			return -EINVAL;
+		if (!ktmk_hugetlb_has(*page_size))
+			return -EOPNOTSUPP;
+		break;
+	default:
+		return -EINVAL;
+	}
+	return cmd->page_size && cmd->page_size != *page_size ? -EINVAL : 0;
+}
+
 /* What is asked of REGION_CREATE, checked and rounded. */
 static int region_check(const struct tmk_ioc_region_create *cmd,
 			struct ktmk_region_params *params)
 {
+	bool is_file = cmd->kind == TMK_IOC_KIND_FILE;
 	u64 page_size;
+	int err;
 
-	switch (cmd->kind) {
-	case TMK_IOC_KIND_PINNED:
-		page_size = PAGE_SIZE;
-		break;
-	case TMK_IOC_KIND_HUGE:
-		page_size = KTMK_HUGE_BYTES;
-		break;
-	case TMK_IOC_KIND_HUGETLB:
-	case TMK_IOC_KIND_FILE:
-		return -EOPNOTSUPP;
-	default:
-		return -EINVAL;
-	}
+	err = region_page_size(cmd, &page_size);
+	if (err)
+		return err;
 	if (cmd->flags & ~TMK_IOC_REGION_F_REQUIRE || cmd->__reserved ||
-	    cmd->backing_fd != -1 || !cmd->length)
+	    !cmd->length)
 		return -EINVAL;
-	if (cmd->page_size && cmd->page_size != page_size)
+	if (is_file ? cmd->backing_fd < 0 : cmd->backing_fd != -1)
 		return -EINVAL;
 	if (region_check_name(cmd->name) || region_check_node(cmd->node))
 		return -EINVAL;
+	/* Where these pages lie is up to the task's policy or the page cache. */
+	if (cmd->node != TMK_IOC_NODE_ANY && ktmk_kind_is_mapped(cmd->kind))
+		return -EOPNOTSUPP;
 	if (cmd->length > MAX_LFS_FILESIZE - page_size)
 		return -EOVERFLOW;
 
@@ -323,6 +411,8 @@ static int region_check(const struct tmk_ioc_region_create *cmd,
 	params->flags = cmd->flags;
 	params->node = cmd->node;
 	params->page_size = page_size;
+	params->asked = cmd->length;
+	params->backing_fd = cmd->backing_fd;
 	params->length = round_up(cmd->length, page_size);
 	memcpy(params->name, cmd->name, sizeof(params->name));
 	return 0;
@@ -402,7 +492,7 @@ int ktmk_ioc_region_info(struct ktmk_ucmd *ucmd)
 	cmd->out_bytes_4k = region->bytes[KTMK_PAGES_BASE];
 	cmd->out_bytes_large = region->bytes[KTMK_PAGES_LARGE];
 	cmd->out_bytes_2m = region->bytes[KTMK_PAGES_2M];
-	cmd->out_bytes_1g = 0;
+	cmd->out_bytes_1g = region->bytes[KTMK_PAGES_1G];
 	memcpy(cmd->out_name, region->params.name, sizeof(cmd->out_name));
 	return ktmk_ucmd_respond(ucmd, sizeof(*cmd));
 }
@@ -418,11 +508,11 @@ int __init ktmk_region_init(void)
 
 	ktmk_region_fops = *base;
 	ktmk_region_fops.owner = THIS_MODULE;
-	ktmk_region_fops.open = region_open;
-	ktmk_region_fops.release = region_release;
+	ktmk_region_fops.open = ktmk_region_open;
+	ktmk_region_fops.release = ktmk_region_release;
 	ktmk_region_fops.unlocked_ioctl = ktmk_region_ioctl;
 	ktmk_region_fops.compat_ioctl = compat_ptr_ioctl;
-	ktmk_region_fops.show_fdinfo = region_show_fdinfo;
+	ktmk_region_fops.show_fdinfo = ktmk_region_show_fdinfo;
 	/* shmem's own insists, on debug kernels, that the file is its. */
 	ktmk_region_fops.get_unmapped_area = thp_get_unmapped_area;
 	/* Written through a mapping only; its size is for ever. */

@@ -19,4 +19,25 @@
 #define i_private_data private_data
 #endif
 
+/* kernel_tmpfile_open() was vfs_tmpfile_open() before 6.3. */
+#ifndef KTMK_HAVE_KERNEL_TMPFILE_OPEN
+#define kernel_tmpfile_open(idmap, path, mode, flags, cred) \
+	vfs_tmpfile_open(&init_user_ns, path, mode, flags, cred)
+#endif
+
+/* Inode operations got a user namespace before 6.3. */
+#ifndef KTMK_HAVE_MNT_IDMAP
+#define mnt_idmap user_namespace
+#endif
+
+/* vma->vm_flags could be written before 6.3. */
+#ifndef KTMK_HAVE_VM_FLAGS_CLEAR
+#define vm_flags_clear(vma, flags) ((vma)->vm_flags &= ~(flags))
+#endif
+
+/* vfs_mmap() was call_mmap() before 6.17. */
+#ifndef KTMK_HAVE_VFS_MMAP
+#define vfs_mmap(file, vma) call_mmap(file, vma)
+#endif
+
 #endif /* KTMK_COMPAT_H */

@@ -46,6 +46,10 @@ static const struct command commands[] = {
 	  sizeof(struct tmk_ioc_region_dmabuf), true, EOPNOTSUPP },
 	{ "REGION_TRIM", TMK_IOC_REGION_TRIM,
 	  sizeof(struct tmk_ioc_region_trim), true, EOPNOTSUPP },
+	{ "REGION_READONLY", TMK_IOC_REGION_READONLY,
+	  sizeof(struct tmk_ioc_region_readonly), true, 0 },
+	{ "REGION_SEAL", TMK_IOC_REGION_SEAL,
+	  sizeof(struct tmk_ioc_region_seal), true, 0 },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -63,10 +67,15 @@ static void fill(const struct command *c, unsigned char *buf, uint32_t size)
 
 static int issue(int fd, const struct command *c, unsigned char *buf)
 {
+	struct tmk_ioc_region_readonly readonly;
 	struct tmk_ioc_region_create cmd;
 
 	if (ioctl(fd, c->nr, buf))
 		return errno;
+	if (c->nr == TMK_IOC_REGION_READONLY) {
+		memcpy(&readonly, buf, sizeof(readonly));
+		close(readonly.out_fd);
+	}
 	if (c->nr == TMK_IOC_REGION_CREATE) {
 		memcpy(&cmd, buf, sizeof(cmd));
 		close(cmd.out_fd);
@@ -163,29 +172,37 @@ TEST_F(uapi, info_advertises_what_there_is)
 
 	ASSERT_EQ(0, ioctl(self->dev, TMK_IOC_INFO, &info));
 	EXPECT_EQ(TMK_IOC_ABI_VERSION, info.out_abi_version);
-	EXPECT_EQ(1u << TMK_IOC_KIND_PINNED | 1u << TMK_IOC_KIND_HUGE,
+	EXPECT_EQ(1u << TMK_IOC_KIND_PINNED | 1u << TMK_IOC_KIND_HUGE |
+			  1u << TMK_IOC_KIND_HUGETLB | 1u << TMK_IOC_KIND_FILE,
 		  info.out_kinds);
 	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_REFUSAL);
 	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_TRIM);
 	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_DMABUF);
-	EXPECT_EQ(PAGE_BYTES | HUGE_BYTES, info.out_page_sizes);
+	EXPECT_EQ(PAGE_BYTES | HUGE_BYTES,
+		  info.out_page_sizes & ~(1ULL << 30));
+	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_SEAL);
 	EXPECT_EQ(machine("max"), info.out_max);
 	EXPECT_EQ(machine("physical_max"), info.out_physical_max);
 	EXPECT_LE(info.out_physical_max, info.out_total_ram / 2);
 	EXPECT_GT(strlen((char *)info.out_version), 4);
 	for (kind = 0; kind < 8; kind++) {
 		c = create_cmd(kind, 4096);
-		if (info.out_kinds & 1u << kind) {
-			int fd = create(self->dev, &c);
+		if (kind == TMK_IOC_KIND_HUGETLB) {
+			/* The pool is empty. */
+			test_err(ENOMEM, create(self->dev, &c));
+			EXPECT_EQ(TMK_IOC_REFUSAL_POOL, c.out_refusal);
+		} else if (info.out_kinds & 1u << kind) {
+			int fd, memfd = -1;
 
+			if (kind == TMK_IOC_KIND_FILE)
+				memfd = syscall(SYS_memfd_create, "f", 0);
+			c.backing_fd = memfd;
+			fd = create(self->dev, &c);
 			EXPECT_GE(fd, 0);
 			close(fd);
+			close(memfd);
 		} else {
-			test_err(kind == TMK_IOC_KIND_HUGETLB ||
-						 kind == TMK_IOC_KIND_FILE ?
-					 EOPNOTSUPP :
-					 EINVAL,
-				 create(self->dev, &c));
+			test_err(EINVAL, create(self->dev, &c));
 		}
 	}
 }

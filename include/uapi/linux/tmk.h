@@ -37,6 +37,9 @@
  *  - EDQUOT: a tmk limit refused (see out_refusal in the structure);
  *  - ENOMEM: memory.max or the machine's free memory refused (dito);
  *  - EINTR: a fatal signal arrived, everything was undone;
+ *  - EACCES: the descriptor can only be read and the command needs to write;
+ *  - EPERM: the region is sealed;
+ *  - EBADF, ENOSPC, EFBIG: of the file behind TMK_IOC_KIND_FILE;
  *  - EMFILE, ENFILE: no file descriptor or file could be had.
  *
  * Every command either succeeds or changes nothing.
@@ -55,6 +58,8 @@ enum {
 	TMK_IOC_NR_REGION_DMABUF,
 	TMK_IOC_NR_REGION_TRIM,
 	TMK_IOC_NR_USAGE,
+	TMK_IOC_NR_REGION_READONLY,
+	TMK_IOC_NR_REGION_SEAL,
 };
 
 /* Length of a region's name, its terminating NUL included. */
@@ -84,6 +89,8 @@ enum tmk_ioc_kind {
  *	module clears once by itself; otherwise shmem fills them
  * @TMK_IOC_FEATURE_TRIM: TMK_IOC_REGION_TRIM is there
  * @TMK_IOC_FEATURE_DMABUF: TMK_IOC_REGION_DMABUF is there
+ * @TMK_IOC_FEATURE_SEAL: TMK_IOC_REGION_READONLY and TMK_IOC_REGION_SEAL are
+ *	there
  */
 enum tmk_ioc_feature {
 	TMK_IOC_FEATURE_REFUSAL = 1 << 0,
@@ -91,6 +98,7 @@ enum tmk_ioc_feature {
 	TMK_IOC_FEATURE_POPULATE_OWN = 1 << 2,
 	TMK_IOC_FEATURE_TRIM = 1 << 3,
 	TMK_IOC_FEATURE_DMABUF = 1 << 4,
+	TMK_IOC_FEATURE_SEAL = 1 << 5,
 };
 
 /**
@@ -139,6 +147,10 @@ enum tmk_ioc_region_flags {
  * @TMK_IOC_REFUSAL_MEMORY: the machine has not that much memory available
  * @TMK_IOC_REFUSAL_HUGE: memory is there but no contiguous page of the asked
  *	size, and TMK_IOC_REGION_F_REQUIRE was set
+ * @TMK_IOC_REFUSAL_POOL: the machine's pool of hugetlb pages of the asked size
+ *	has not that many free; out_refusal_limit is the size of the pool
+ * @TMK_IOC_REFUSAL_HUGETLB_MAX: ``hugetlb.<size>.max`` of the caller's group or
+ *	of an ancestor; which one and its figures are not known
  */
 enum tmk_ioc_refusal {
 	TMK_IOC_REFUSAL_NONE = 0,
@@ -147,6 +159,8 @@ enum tmk_ioc_refusal {
 	TMK_IOC_REFUSAL_MEMCG = 3,
 	TMK_IOC_REFUSAL_MEMORY = 4,
 	TMK_IOC_REFUSAL_HUGE = 5,
+	TMK_IOC_REFUSAL_POOL = 6,
+	TMK_IOC_REFUSAL_HUGETLB_MAX = 7,
 };
 
 /* &tmk_ioc_region_create.node: no preference, the task's policy decides. */
@@ -158,9 +172,10 @@ enum tmk_ioc_refusal {
  * @flags: enum tmk_ioc_region_flags
  * @length: bytes wanted, not 0; rounded up to the kind's page size
  * @page_size: page size in bytes, or 0 for the kind's own (base pages for
- *	PINNED, 2 MiB for HUGE)
+ *	PINNED and FILE, 2 MiB for HUGE and HUGETLB; HUGETLB takes 1 GiB, too)
  * @kind: enum tmk_ioc_kind
- * @node: NUMA node, or TMK_IOC_NODE_ANY
+ * @node: NUMA node, or TMK_IOC_NODE_ANY, which is all that HUGETLB and FILE
+ *	take
  * @backing_fd: the file of TMK_IOC_KIND_FILE; -1 for all other kinds
  * @out_fd: the region's file descriptor, close-on-exec
  * @name: for people, NUL-terminated printable ASCII, may be empty
@@ -175,6 +190,12 @@ enum tmk_ioc_refusal {
  * charged to the caller's cgroup until its last file descriptor, mapping and
  * pin is gone. The descriptor can be mapped with MAP_SHARED, passed on and
  * inherited; it cannot be resized, written to or mapped MAP_PRIVATE.
+ *
+ * A region of TMK_IOC_KIND_FILE is the first @length bytes of a file that is
+ * open for reading and writing. Their space is reserved, and a shorter file
+ * grows to @length; nothing that it holds is cleared. It is charged to
+ * ``current`` only, for as long as a descriptor or mapping of the region is
+ * there.
  */
 struct tmk_ioc_region_create {
 	__u32 size;
@@ -312,5 +333,54 @@ struct tmk_ioc_usage {
 };
 
 #define TMK_IOC_USAGE _IO(TMK_IOC_TYPE, TMK_IOC_NR_USAGE)
+
+/**
+ * struct tmk_ioc_region_readonly - ioctl(TMK_IOC_REGION_READONLY) on a region
+ * @size: sizeof(struct tmk_ioc_region_readonly)
+ * @flags: must be 0
+ * @out_fd: a descriptor of the same region that can only be read, close-on-exec
+ * @__reserved: must be 0
+ *
+ * It cannot be mapped writable, nor be used to change the region. From then on
+ * opening any descriptor of the region through /proc/PID/fd for writing fails
+ * with -EACCES, for whoever tries; descriptors and mappings that exist are not
+ * touched.
+ */
+struct tmk_ioc_region_readonly {
+	__u32 size;
+	__u32 flags;
+	__s32 out_fd;
+	__u32 __reserved;
+};
+
+#define TMK_IOC_REGION_READONLY _IO(TMK_IOC_TYPE, TMK_IOC_NR_REGION_READONLY)
+
+/**
+ * enum tmk_ioc_seals - bits of &struct tmk_ioc_region_seal
+ * @TMK_IOC_SEAL_FUTURE_WRITE: nobody maps the region writable, opens it for
+ *	writing or changes it by a command any more (-EPERM); mappings that exist
+ *	stay as they are. The same as F_SEAL_FUTURE_WRITE of memfd
+ */
+enum tmk_ioc_seals {
+	TMK_IOC_SEAL_FUTURE_WRITE = 1 << 0,
+};
+
+/**
+ * struct tmk_ioc_region_seal - ioctl(TMK_IOC_REGION_SEAL) on a region
+ * @size: sizeof(struct tmk_ioc_region_seal)
+ * @flags: must be 0
+ * @seals: enum tmk_ioc_seals to add; 0 only asks
+ * @out_seals: all seals of the region
+ *
+ * Seals are for ever. Adding one needs a descriptor that can be written.
+ */
+struct tmk_ioc_region_seal {
+	__u32 size;
+	__u32 flags;
+	__u32 seals;
+	__u32 out_seals;
+};
+
+#define TMK_IOC_REGION_SEAL _IO(TMK_IOC_TYPE, TMK_IOC_NR_REGION_SEAL)
 
 #endif /* _UAPI_LINUX_TMK_H */
