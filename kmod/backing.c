@@ -18,6 +18,7 @@
  */
 
 #include <linux/err.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/mutex.h>
@@ -235,6 +236,22 @@ int ktmk_backing_init(void)
 	return 0;
 }
 
+/*
+ * O_PATH descriptors hold neither a region nor the module. What they lead to
+ * must not lead to us any more.
+ */
+static void mount_cut_off(struct vfsmount *mnt)
+{
+	struct super_block *sb = mnt->mnt_sb;
+	struct inode *inode;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+		if (S_ISREG(inode->i_mode))
+			make_bad_inode(inode);
+	spin_unlock(&sb->s_inode_list_lock);
+}
+
 /**
  * ktmk_backing_exit() - unmount
  */
@@ -243,7 +260,9 @@ void ktmk_backing_exit(void)
 	struct vfsmount *mnt;
 	unsigned long key;
 
-	xa_for_each(&ktmk_mounts, key, mnt)
+	xa_for_each(&ktmk_mounts, key, mnt) {
+		mount_cut_off(mnt);
 		kern_unmount(mnt);
+	}
 	xa_destroy(&ktmk_mounts);
 }

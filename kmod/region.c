@@ -154,9 +154,8 @@ void ktmk_region_end(struct ktmk_region *region, struct inode *inode, u64 held)
 
 static void region_last_release(struct ktmk_region *region, struct inode *inode)
 {
-	/* An O_PATH descriptor can outlive us, and the module. */
+	/* An O_PATH descriptor can outlive us; opening it finds nothing then. */
 	WRITE_ONCE(inode->i_mapping->i_private_data, NULL);
-	make_bad_inode(inode);
 	if (region->inner) {
 		fput(region->inner);
 		ktmk_region_put(region);

@@ -191,7 +191,7 @@ static void *open_again(void *arg)
 		if (fd >= 0) {
 			o->opened++;
 			close(fd);
-		} else if (errno == ENXIO || errno == EIO || errno == ENOENT) {
+		} else if (errno == ENXIO || errno == ENOENT) {
 			o->refused++;
 		} else {
 			o->bad++;

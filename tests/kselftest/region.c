@@ -239,7 +239,7 @@ TEST_F(region, o_path_keeps_no_memory)
 	EXPECT_TRUE(settles(0));
 	EXPECT_EQ(before, meminfo("ShmemHugePages:"));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", o_path);
-	test_err(EIO, open(path, O_RDWR));
+	test_err(ENXIO, open(path, O_RDWR));
 	close(o_path);
 }
 
