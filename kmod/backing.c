@@ -118,9 +118,10 @@ struct file *ktmk_backing_open(const struct ktmk_region_params *params,
 		return ERR_CAST(mnt);
 
 	snprintf(name, sizeof(name), "tmk:%s", params->name);
-	file = shmem_file_setup_with_mnt(
-		mnt, name, params->length,
-		ktmk_kind_is_mapped(params->kind) ? VM_NORESERVE : 0);
+	file = shmem_file_setup_with_mnt(mnt, name, params->length,
+					 ktmk_kind_is_mapped(params->kind) ?
+						 VM_NORESERVE :
+						 0);
 	/* shmem says "no space" for an inode that it could not allocate. */
 	if (file == ERR_PTR(-ENOSPC))
 		return ERR_PTR(-ENOMEM);

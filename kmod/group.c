@@ -22,6 +22,7 @@
 
 #include <linux/err.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -233,9 +234,41 @@ void ktmk_group_put(struct ktmk_group *group)
 	mutex_unlock(&ktmk_groups_lock);
 }
 
+static void group_notify(struct ktmk_group *group)
+{
+	sysfs_notify(&group->kobj, NULL, "events.local");
+	for (; group; group = group->parent)
+		sysfs_notify(&group->kobj, NULL, "events");
+}
+
+/*
+ * A limit of @at has room again. That is news only if it refused somebody since
+ * it last was: most of the time nobody waits, and then this is one read.
+ */
+static void group_room(struct ktmk_group *at)
+{
+	struct ktmk_group *group;
+
+	if (!atomic_read(&at->starved) || !atomic_xchg(&at->starved, 0))
+		return;
+	atomic64_inc(&at->room_local);
+	for (group = at; group; group = group->parent)
+		atomic64_inc(&group->room);
+	group_notify(at);
+	ktmk_poll_wake(EPOLLIN | EPOLLRDNORM);
+}
+
+static bool group_fits(const struct ktmk_counter *counter, u64 bytes)
+{
+	u64 max = ktmk_counter_max(counter);
+	u64 used = ktmk_counter_read(counter);
+
+	return used <= max && bytes <= max - used;
+}
+
 /* Tell the world, and the caller, which limit refused. */
 static void group_refused(enum ktmk_counter_id id, struct ktmk_counter *fail,
-			  struct ktmk_refusal *refusal)
+			  u64 bytes, struct ktmk_refusal *refusal)
 {
 	struct ktmk_group *at =
 		container_of(fail, struct ktmk_group, counter[id]);
@@ -248,11 +281,16 @@ static void group_refused(enum ktmk_counter_id id, struct ktmk_counter *fail,
 	refusal->limit = ktmk_counter_max(fail);
 
 	atomic64_inc(&at->events_local[id]);
-	sysfs_notify(&at->kobj, NULL, "events.local");
-	for (group = at; group; group = group->parent) {
+	for (group = at; group; group = group->parent)
 		atomic64_inc(&group->events[id]);
-		sysfs_notify(&group->kobj, NULL, "events");
-	}
+	group_notify(at);
+	ktmk_poll_wake(EPOLLPRI);
+
+	/* Whoever gave something back before this did not know of us. */
+	atomic_set(&at->starved, 1);
+	smp_mb(); /* pairs with the atomics of ktmk_counter_uncharge() */
+	if (group_fits(fail, bytes))
+		group_room(at);
 }
 
 /**
@@ -274,13 +312,13 @@ int ktmk_group_charge(struct ktmk_group *group, u32 kind, u64 bytes,
 
 	if (!ktmk_counter_try_charge(&group->counter[KTMK_TOTAL], bytes,
 				     &fail)) {
-		group_refused(KTMK_TOTAL, fail, refusal);
+		group_refused(KTMK_TOTAL, fail, bytes, refusal);
 		return -EDQUOT;
 	}
 	if (!ktmk_counter_try_charge(&group->counter[KTMK_PHYSICAL], physical,
 				     &fail)) {
 		ktmk_counter_uncharge(&group->counter[KTMK_TOTAL], bytes);
-		group_refused(KTMK_PHYSICAL, fail, refusal);
+		group_refused(KTMK_PHYSICAL, fail, physical, refusal);
 		return -EDQUOT;
 	}
 	for (g = group; g; g = g->parent)
@@ -294,6 +332,8 @@ int ktmk_group_charge(struct ktmk_group *group, u32 kind, u64 bytes,
  * @kind: as charged
  * @bytes: bytes of KTMK_TOTAL
  * @physical: bytes of KTMK_PHYSICAL
+ *
+ * Context: may sleep.
  */
 void ktmk_group_uncharge(struct ktmk_group *group, u32 kind, u64 bytes,
 			 u64 physical)
@@ -304,6 +344,9 @@ void ktmk_group_uncharge(struct ktmk_group *group, u32 kind, u64 bytes,
 		atomic64_sub(bytes, &g->by_kind[kind]);
 	ktmk_counter_uncharge(&group->counter[KTMK_PHYSICAL], physical);
 	ktmk_counter_uncharge(&group->counter[KTMK_TOTAL], bytes);
+	if (bytes || physical)
+		for (g = group; g; g = g->parent)
+			group_room(g);
 }
 
 /**
@@ -317,13 +360,19 @@ void ktmk_group_uncharge(struct ktmk_group *group, u32 kind, u64 bytes,
 int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
 		       u64 max)
 {
+	bool higher = false;
 	int err = 0;
 
 	mutex_lock(&ktmk_limits_lock);
-	if (group->dead)
+	if (group->dead) {
 		err = -ENODEV;
-	else
+	} else {
+		higher = max > ktmk_counter_max(&group->counter[id]);
 		ktmk_counter_set_max(&group->counter[id], max);
+		/* Not after unlocking: the group may be gone then. */
+		if (higher)
+			group_room(group);
+	}
 	mutex_unlock(&ktmk_limits_lock);
 
 	/* Without its limits the group may not be needed any more. */
@@ -382,6 +431,34 @@ static void usage_tightest(struct ktmk_group *group, enum ktmk_counter_id id,
 }
 
 /**
+ * ktmk_group_news() - what happened at the limits that the caller is under
+ * @refused: how often they refused
+ * @room: how often one that had refused had room again
+ *
+ * Both go up; when a group goes they can go down.
+ *
+ * Context: may sleep.
+ */
+void ktmk_group_news(u64 *refused, u64 *room)
+{
+	struct cgroup *cgrp = cgroup_get_current(), *known;
+	struct ktmk_group *g;
+
+	*refused = 0;
+	*room = 0;
+	mutex_lock(&ktmk_groups_lock);
+	for (known = cgrp; !(g = group_lookup(known));)
+		known = cgroup_parent(known);
+	for (; g; g = g->parent) {
+		*refused += atomic64_read(&g->events_local[KTMK_TOTAL]) +
+			    atomic64_read(&g->events_local[KTMK_PHYSICAL]);
+		*room += atomic64_read(&g->room_local);
+	}
+	mutex_unlock(&ktmk_groups_lock);
+	cgroup_put(cgrp);
+}
+
+/**
  * ktmk_ioc_usage() - TMK_IOC_USAGE
  * @ucmd: the command
  *
@@ -399,6 +476,7 @@ int ktmk_ioc_usage(struct ktmk_ucmd *ucmd)
 	if (cmd->flags)
 		return -EINVAL;
 
+	ktmk_poll_seen(ucmd->file, true);
 	cgrp = cgroup_get_current();
 	cmd->out_cgroup_id = cgroup_id(cgrp);
 	cmd->out_current = 0;

@@ -80,7 +80,7 @@ static int ioc_info(struct ktmk_ucmd *ucmd)
 	cmd->out_kinds = 1U << TMK_IOC_KIND_PINNED | 1U << TMK_IOC_KIND_HUGE |
 			 1U << TMK_IOC_KIND_FILE;
 	cmd->out_features = TMK_IOC_FEATURE_REFUSAL | TMK_IOC_FEATURE_CGROUP |
-			    TMK_IOC_FEATURE_SEAL;
+			    TMK_IOC_FEATURE_SEAL | TMK_IOC_FEATURE_POLL;
 	if (ktmk_populate_own)
 		cmd->out_features |= TMK_IOC_FEATURE_POPULATE_OWN;
 	cmd->out_page_sizes = PAGE_SIZE | KTMK_HUGE_BYTES;

@@ -15,7 +15,7 @@
  *
  * Lock order: ktmk_orphans_lock (list of orphans) -> ktmk_groups_lock (tree of
  * groups, their reference counts) -> ktmk_limits_lock (limits against the death
- * of a group). ktmk_mounts_lock is a leaf. Counters need no lock (acct.c). The
+ * of a group). ktmk_mounts_lock and ktmk_regions_lock are leaves. Counters need no lock (acct.c). The
  * sysfs callbacks of a group take ktmk_limits_lock at most, because its directory
  * is removed under ktmk_groups_lock, which waits for them.
  */
@@ -66,6 +66,9 @@ struct ktmk_refusal {
  * @by_kind: the part of KTMK_TOTAL by kind
  * @events: refusals by limits of this group and its descendants, by counter
  * @events_local: refusals by this group's own limits, by counter
+ * @room: how often limits that had refused had room again, here and below
+ * @room_local: the same of this group's own limits
+ * @starved: a limit of this group refused, and no room was seen since
  * @cgrp: the cgroup, referenced
  * @parent: the parent's, referenced; NULL for the root of the hierarchy
  * @refs: regions and child groups; guarded by ktmk_groups_lock
@@ -77,6 +80,9 @@ struct ktmk_group {
 	atomic64_t by_kind[KTMK_KIND_NR];
 	atomic64_t events[KTMK_COUNTERS];
 	atomic64_t events_local[KTMK_COUNTERS];
+	atomic64_t room;
+	atomic64_t room_local;
+	atomic_t starved;
 	struct cgroup *cgrp;
 	struct ktmk_group *parent;
 	unsigned long refs;
@@ -130,6 +136,8 @@ enum ktmk_page_class {
  * @seals: enum tmk_ioc_seals; guarded by the inode's lock
  * @readonly: a read-only descriptor was handed out
  * @users: of a region with an inner file; see mapped.c
+ * @pid: who created it, as the initial PID namespace shows it
+ * @list: link in the list of all regions (debugfs.c)
  * @ref: one for each open file
  * @orphan: link in the list of orphans
  * @rcu: for freeing: opening a file races with the last release
@@ -148,6 +156,8 @@ struct ktmk_region {
 	u32 seals;
 	bool readonly;
 	refcount_t users;
+	pid_t pid;
+	struct list_head list;
 	struct kref ref;
 	struct list_head orphan;
 	struct rcu_head rcu;
@@ -253,6 +263,20 @@ int ktmk_seal_check_change(const struct file *file);
 int ktmk_ioc_region_readonly(struct ktmk_ucmd *ucmd);
 int ktmk_ioc_region_seal(struct ktmk_ucmd *ucmd);
 
+/* poll.c */
+struct poll_table_struct;
+int ktmk_poll_open(struct file *file);
+void ktmk_poll_release(struct file *file);
+__poll_t ktmk_poll(struct file *file, struct poll_table_struct *wait);
+void ktmk_poll_seen(struct file *file, bool refusals);
+void ktmk_poll_wake(__poll_t events);
+
+/* debugfs.c */
+void ktmk_debugfs_add(struct ktmk_region *region);
+void ktmk_debugfs_del(struct ktmk_region *region);
+void ktmk_debugfs_init(void);
+void ktmk_debugfs_exit(void);
+
 /* backing.c */
 struct file *ktmk_backing_open(const struct ktmk_region_params *params,
 			       const struct file_operations *fops);
@@ -279,6 +303,7 @@ int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
 		       u64 max);
 int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
 			       u64 max);
+void ktmk_group_news(u64 *refused, u64 *room);
 int ktmk_ioc_usage(struct ktmk_ucmd *ucmd);
 struct ktmk_group *ktmk_group_root(void);
 int ktmk_group_init(u64 max, u64 physical_max);
@@ -297,6 +322,7 @@ static inline u64 ktmk_group_id(const struct ktmk_group *group)
 
 /* sysfs.c */
 extern struct kobj_type ktmk_group_ktype;
+const char *ktmk_kind_name(u32 kind);
 int ktmk_limit_parse(u64 *out, const char *text, u64 whole);
 int ktmk_sysfs_add_root(struct ktmk_group *root);
 int ktmk_sysfs_add_group(struct ktmk_group *group);

@@ -30,9 +30,24 @@ MODULE_PARM_DESC(populate, "who allocates pages: own, shmem or auto (auto)");
 /* Regions are filled with folios of our own; fixed once the module is loaded. */
 bool ktmk_populate_own __ro_after_init;
 
+static int device_open(struct inode *inode, struct file *file)
+{
+	int err = ktmk_poll_open(file);
+
+	return err ?: nonseekable_open(inode, file);
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	ktmk_poll_release(file);
+	return 0;
+}
+
 static const struct file_operations ktmk_device_fops = {
 	.owner = THIS_MODULE,
-	.open = nonseekable_open,
+	.open = device_open,
+	.release = device_release,
+	.poll = ktmk_poll,
 	.unlocked_ioctl = ktmk_device_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
@@ -106,6 +121,7 @@ static int __init ktmk_init(void)
 	err = ktmk_sysfs_link_device(&ktmk_device.this_device->kobj);
 	if (err)
 		goto err_misc;
+	ktmk_debugfs_init();
 	return 0;
 
 err_misc:
@@ -122,6 +138,7 @@ err_backing:
 
 static void __exit ktmk_exit(void)
 {
+	ktmk_debugfs_exit();
 	ktmk_sysfs_unlink_device(&ktmk_device.this_device->kobj);
 	misc_deregister(&ktmk_device);
 	ktmk_region_exit();

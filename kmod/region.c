@@ -28,6 +28,7 @@
 #include <linux/workqueue.h>
 
 #include "ktmk.h"
+#include "trace.h"
 
 #define KTMK_ORPHAN_DELAY_MIN msecs_to_jiffies(10)
 #define KTMK_ORPHAN_DELAY_MAX HZ
@@ -74,6 +75,7 @@ static void region_uncharge_to(struct ktmk_region *region, u64 bytes)
 
 static void region_free(struct ktmk_region *region)
 {
+	ktmk_debugfs_del(region);
 	ktmk_group_put(region->group);
 	kfree_rcu(region, rcu);
 }
@@ -146,6 +148,7 @@ static void orphan_work(struct work_struct *work)
 void ktmk_region_end(struct ktmk_region *region, struct inode *inode, u64 held)
 {
 	region_uncharge_to(region, held);
+	trace_region_destroy(region, held);
 	if (held)
 		orphan_add(region, inode);
 	else
@@ -267,6 +270,8 @@ void ktmk_region_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "tmk-name:\t%s\n", region->params.name);
 	seq_printf(m, "tmk-charged:\t%llu\n", region->charged);
 	seq_printf(m, "tmk-physical:\t%llu\n", region->physical);
+	seq_printf(m, "tmk-page-size:\t%llu\n", region->params.page_size);
+	seq_printf(m, "tmk-seals:\t%#x\n", region->seals);
 	seq_printf(m, "tmk-cgroup:\t%llu\n", ktmk_group_id(region->group));
 }
 
@@ -305,6 +310,7 @@ struct file *ktmk_region_create(const struct ktmk_region_params *params,
 		goto err_group;
 	region->charged = params->length;
 	region->physical = physical;
+	ktmk_debugfs_add(region);
 	if (ktmk_kind_is_mapped(params->kind))
 		return ktmk_mapped_create(region, refusal);
 
@@ -328,6 +334,7 @@ struct file *ktmk_region_create(const struct ktmk_region_params *params,
 
 err_uncharge:
 	region_uncharge_to(region, 0);
+	ktmk_debugfs_del(region);
 err_group:
 	ktmk_group_put(region->group);
 err_free:
@@ -438,8 +445,13 @@ int ktmk_ioc_region_create(struct ktmk_ucmd *ucmd)
 	if (fd < 0)
 		return fd;
 
+	ktmk_poll_seen(ucmd->file, false);
 	file = ktmk_region_create(&params, &refusal);
 	err = PTR_ERR_OR_ZERO(file);
+	if (refusal.reason)
+		trace_charge_fail(params.length, &refusal);
+	else if (!err)
+		trace_region_create(ktmk_region_of_file(file));
 	cmd->out_fd = err ? -1 : fd;
 	cmd->out_length = params.length;
 	cmd->out_refusal = refusal.reason;

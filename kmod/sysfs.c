@@ -45,6 +45,17 @@ static const char *const ktmk_kind_names[KTMK_KIND_NR] = {
 	[TMK_IOC_KIND_FILE] = "file",
 };
 
+/**
+ * ktmk_kind_name() - the name of a kind
+ * @kind: enum tmk_ioc_kind
+ *
+ * Return: a word.
+ */
+const char *ktmk_kind_name(u32 kind)
+{
+	return ktmk_kind_names[kind];
+}
+
 /* How far a suffix shifts, or -EINVAL. */
 static int limit_suffix(char c)
 {
@@ -169,23 +180,25 @@ static ssize_t by_kind_show(struct ktmk_group *group, enum ktmk_counter_id id,
 	return len;
 }
 
-static ssize_t events_emit(const atomic64_t *events, char *buf)
+static ssize_t events_emit(const atomic64_t *events, const atomic64_t *room,
+			   char *buf)
 {
-	return sysfs_emit(buf, "max %lld\nphysical_max %lld\n",
+	return sysfs_emit(buf, "max %lld\nphysical_max %lld\nroom %lld\n",
 			  atomic64_read(&events[KTMK_TOTAL]),
-			  atomic64_read(&events[KTMK_PHYSICAL]));
+			  atomic64_read(&events[KTMK_PHYSICAL]),
+			  atomic64_read(room));
 }
 
 static ssize_t events_show(struct ktmk_group *group, enum ktmk_counter_id id,
 			   char *buf)
 {
-	return events_emit(group->events, buf);
+	return events_emit(group->events, &group->room, buf);
 }
 
 static ssize_t events_local_show(struct ktmk_group *group,
 				 enum ktmk_counter_id id, char *buf)
 {
-	return events_emit(group->events_local, buf);
+	return events_emit(group->events_local, &group->room_local, buf);
 }
 
 static ssize_t online_show(struct ktmk_group *group, enum ktmk_counter_id id,

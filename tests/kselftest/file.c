@@ -38,8 +38,8 @@ FIXTURE_SETUP(file)
 		ASSERT_EQ(0, mount("none", DIR, "tmpfs", 0, "size=16M"));
 	}
 	self->dev = device_open();
-	self->file = open(DIR "/data", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-			  0600);
+	self->file =
+		open(DIR "/data", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	ASSERT_GE(self->file, 0);
 	EXPECT_TRUE(settles(0));
 }
@@ -251,8 +251,8 @@ TEST_F(file, a_mapping_does_not_grow_beyond_the_region)
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(0, ftruncate(self->file, BYTES));
 	EXPECT_EQ(MAP_FAILED, map(fd, MIB + PAGE_BYTES));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, fd,
-				   MIB));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, fd, MIB));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, MIB, PROT_READ, MAP_PRIVATE, fd, 0));
 	p = map(fd, MIB);
 	ASSERT_NE(MAP_FAILED, (void *)p);
@@ -347,8 +347,8 @@ TEST_F(file, no_program_from_a_noexec_file_system)
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(0, mount(NULL, DIR, NULL, MS_REMOUNT | MS_BIND | MS_NOEXEC,
 			   NULL));
-	test_err(EPERM, mmap(NULL, MIB, PROT_READ | PROT_EXEC, MAP_SHARED, fd,
-			     0));
+	test_err(EPERM,
+		 mmap(NULL, MIB, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0));
 	p = map(fd, MIB);
 	ASSERT_NE(MAP_FAILED, p);
 	test_err(EACCES, mprotect(p, MIB, PROT_READ | PROT_EXEC));

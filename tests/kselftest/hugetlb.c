@@ -132,8 +132,7 @@ TEST_F(hugetlb, an_empty_pool_says_what_it_has)
 	fd = create_simple(self->dev, TMK_IOC_KIND_HUGETLB, 6 * HUGE_BYTES);
 	ASSERT_GE(fd, 0);
 	for (i = 0; i < 3; i++) {
-		c = create_cmd(TMK_IOC_KIND_HUGETLB,
-			       (PAGES - 5) * HUGE_BYTES);
+		c = create_cmd(TMK_IOC_KIND_HUGETLB, (PAGES - 5) * HUGE_BYTES);
 		test_err(ENOMEM, create(self->dev, &c));
 		EXPECT_EQ(TMK_IOC_REFUSAL_POOL, c.out_refusal);
 		EXPECT_EQ(PAGES * HUGE_BYTES, c.out_refusal_limit);
@@ -209,8 +208,8 @@ TEST_F(hugetlb, mapped_in_range_and_shared_only)
 	char *p;
 
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, HUGE_BYTES, PROT_READ, MAP_PRIVATE, fd,
-				   0));
+	EXPECT_EQ(MAP_FAILED,
+		  mmap(NULL, HUGE_BYTES, PROT_READ, MAP_PRIVATE, fd, 0));
 	EXPECT_EQ(MAP_FAILED, map(fd, 5 * HUGE_BYTES));
 	EXPECT_EQ(MAP_FAILED, map(fd, PAGE_BYTES));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, HUGE_BYTES, PROT_READ, MAP_SHARED, fd,
@@ -221,8 +220,8 @@ TEST_F(hugetlb, mapped_in_range_and_shared_only)
 		 3 * HUGE_BYTES);
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	EXPECT_EQ(0, (uintptr_t)p % HUGE_BYTES);
-	EXPECT_EQ(MAP_FAILED, mremap(p, HUGE_BYTES, 2 * HUGE_BYTES,
-				     MREMAP_MAYMOVE));
+	EXPECT_EQ(MAP_FAILED,
+		  mremap(p, HUGE_BYTES, 2 * HUGE_BYTES, MREMAP_MAYMOVE));
 	test_err(EINVAL, read(fd, p, 1));
 	test_err(EINVAL, write(fd, p, 1));
 	test_err(EPERM, ftruncate(fd, 0));
@@ -243,8 +242,8 @@ TEST_F(hugetlb, nothing_beyond_the_charge_through_the_back_door)
 	p = map(fd, 2 * HUGE_BYTES);
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	memset(p, 1, 2 * HUGE_BYTES);
-	EXPECT_NE(0, syscall(SYS_remap_file_pages, p, HUGE_BYTES, 0, 2 * page,
-			     0));
+	EXPECT_NE(0,
+		  syscall(SYS_remap_file_pages, p, HUGE_BYTES, 0, 2 * page, 0));
 	EXPECT_EQ(PAGES - 2, read_number(POOL "free_hugepages"));
 	EXPECT_EQ(0, read_number(POOL "resv_hugepages"));
 	EXPECT_EQ(2 * HUGE_BYTES, machine("current"));

@@ -178,8 +178,7 @@ TEST_F(uapi, info_advertises_what_there_is)
 	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_REFUSAL);
 	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_TRIM);
 	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_DMABUF);
-	EXPECT_EQ(PAGE_BYTES | HUGE_BYTES,
-		  info.out_page_sizes & ~(1ULL << 30));
+	EXPECT_EQ(PAGE_BYTES | HUGE_BYTES, info.out_page_sizes & ~(1ULL << 30));
 	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_SEAL);
 	EXPECT_EQ(machine("max"), info.out_max);
 	EXPECT_EQ(machine("physical_max"), info.out_physical_max);

@@ -43,6 +43,11 @@
  *  - EMFILE, ENFILE: no file descriptor or file could be had.
  *
  * Every command either succeeds or changes nothing.
+ *
+ * /dev/tmk can be polled. EPOLLIN: since the last TMK_IOC_REGION_CREATE or
+ * TMK_IOC_USAGE on this descriptor a limit of the caller's group or of an
+ * ancestor that had refused somebody has room again. EPOLLPRI: since it was
+ * opened or the last TMK_IOC_USAGE such a limit refused somebody.
  */
 
 #define TMK_IOC_TYPE 0xE7
@@ -91,6 +96,7 @@ enum tmk_ioc_kind {
  * @TMK_IOC_FEATURE_DMABUF: TMK_IOC_REGION_DMABUF is there
  * @TMK_IOC_FEATURE_SEAL: TMK_IOC_REGION_READONLY and TMK_IOC_REGION_SEAL are
  *	there
+ * @TMK_IOC_FEATURE_POLL: /dev/tmk can be polled
  */
 enum tmk_ioc_feature {
 	TMK_IOC_FEATURE_REFUSAL = 1 << 0,
@@ -99,6 +105,7 @@ enum tmk_ioc_feature {
 	TMK_IOC_FEATURE_TRIM = 1 << 3,
 	TMK_IOC_FEATURE_DMABUF = 1 << 4,
 	TMK_IOC_FEATURE_SEAL = 1 << 5,
+	TMK_IOC_FEATURE_POLL = 1 << 6,
 };
 
 /**
