@@ -10,14 +10,16 @@
  * A region lives as long as an open file of its inode; a mapping holds its
  * file. At the last release its memory goes back; folios that somebody still
  * has pinned then stay charged, and the region stays on the orphan list until
- * they are let go. Regions with an inner file: see mapped.c. A group lives while a region or a child group refers to it
- * or a limit is set on it. Each region holds a reference on the module.
+ * they are let go. Regions with an inner file are held by more: see mapped.c.
+ * A group lives while a region or a child group refers to it or a limit is set
+ * on it. Each region holds a reference on the module.
  *
  * Lock order: ktmk_orphans_lock (list of orphans) -> ktmk_groups_lock (tree of
  * groups, their reference counts) -> ktmk_limits_lock (limits against the death
- * of a group). ktmk_mounts_lock and ktmk_regions_lock are leaves. Counters need no lock (acct.c). The
- * sysfs callbacks of a group take ktmk_limits_lock at most, because its directory
- * is removed under ktmk_groups_lock, which waits for them.
+ * of a group). ktmk_mounts_lock and ktmk_regions_lock are leaves. Counters need
+ * no lock (acct.c). The sysfs callbacks of a group take ktmk_limits_lock at
+ * most, because its directory is removed under ktmk_groups_lock, which waits for
+ * them.
  */
 #ifndef KTMK_H
 #define KTMK_H
@@ -29,6 +31,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #include <linux/tmk.h>
@@ -37,7 +40,7 @@
 
 #define KTMK_KIND_NR (TMK_IOC_KIND_FILE + 1)
 #define KTMK_HUGE_BYTES (2UL << 20)
-#define KTMK_GIGANTIC_BYTES (1UL << 30)
+#define KTMK_GIGANTIC_BYTES SZ_1G
 
 /* Which of a group's two counters. */
 enum ktmk_counter_id {

@@ -6,6 +6,7 @@
  *	trace-cmd record -e tmk
  *	bpftrace -e 'tracepoint:tmk:charge_fail { @[args->cgroup] = count(); }'
  */
+/* clang-format off */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM tmk
 
