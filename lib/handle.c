@@ -51,6 +51,8 @@
 
 /* Fewer sequences than this left: the extent is not worth giving out again. */
 #define BUDGET_LEAST (UINT64_C(1) << 20)
+/* A ring's tensors would be lost with its extent: it gets one for ages. */
+#define BUDGET_RING (UINT64_C(1) << 36)
 /* So many free extents keep saying whose they were before one is used again. */
 #define QUARANTINE 64
 /* Free extents beyond this many give their memory back. */
@@ -213,7 +215,7 @@ static void extent_publish(uint32_t nr, uint32_t cell, uint64_t bias)
 }
 
 int tmk__extent_take(uint32_t *out, uint32_t cell, uint64_t life, uint64_t gen,
-		     uint64_t *gen_end)
+		     uint64_t *gen_end, bool ring)
 {
 	struct tmk__extent *e;
 	uint64_t end;
@@ -221,8 +223,9 @@ int tmk__extent_take(uint32_t *out, uint32_t cell, uint64_t life, uint64_t gen,
 	int err = 0;
 
 	tables_lock();
-	if (tmk__handles.free_nr > QUARANTINE) {
-		nr = tables.free_head;
+	nr = tables.free_head;
+	if (tmk__handles.free_nr > QUARANTINE &&
+	    (!ring || TMK__SEQ_MAX - extent(nr)->last >= BUDGET_RING)) {
 		tables.free_head = extent(nr)->next;
 		tmk__handles.free_nr--;
 	} else {
@@ -344,20 +347,49 @@ int tmk__detached_take(struct tmk_tensor **out, struct tmk__tensor **header)
 	return 0;
 }
 
-void tmk__detached_free(const struct tmk_tensor *handle)
+/* Called with the lock. */
+static void detached_release(uint32_t slot)
 {
-	uint32_t slot = tmk__handle_slot(handle);
 	struct tmk__tensor *t = &tmk__handles.slots[slot];
 
-	tables_lock();
 	__atomic_store_n(&t->seq, 0, __ATOMIC_RELEASE);
-	t->region = NULL;
+	__atomic_store_n(&t->region, NULL, __ATOMIC_RELAXED);
 	t->data = NULL;
 	if (t->last_seq < TMK__SEQ_MAX) {
 		t->next_free = tables.detached_free;
 		tables.detached_free = slot;
 	}
+}
+
+void tmk__detached_free(const struct tmk_tensor *handle)
+{
+	tables_lock();
+	detached_release(tmk__handle_slot(handle));
 	tables_unlock();
+}
+
+uint32_t tmk__detached_end(const struct tmk_region *region)
+{
+	struct tmk__tensor *t;
+	uint32_t i, slot, nr = 0;
+
+	tables_lock();
+	for (i = TMK__EXTENT_NONE + 1; i < tables.extents_nr; i++) {
+		if (extent(i)->cell != TMK__CELL_DETACHED)
+			continue;
+		slot = i * TMK__EXTENT_SLOTS;
+		for (; slot < (i + 1) * TMK__EXTENT_SLOTS; slot++) {
+			t = &tmk__handles.slots[slot];
+			if (__atomic_load_n(&t->region, __ATOMIC_RELAXED) !=
+				    region ||
+			    t->owner)
+				continue;
+			detached_release(slot);
+			nr++;
+		}
+	}
+	tables_unlock();
+	return nr;
 }
 
 /* The largest sequence that was ever given out for a header. With the lock. */

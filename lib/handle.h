@@ -33,6 +33,9 @@
 #define TMK__CELL_NOBODY 1 /* free extents: nothing in them is valid */
 #define TMK__CELL_FIRST 2 /* from here on: one for each workspace */
 
+/* In cell.valid: each header says by itself whether it is valid (rings). */
+#define TMK__GEN_EACH UINT64_MAX
+
 /* A tensor's header, three cache lines; the third and second by rank only. */
 struct tmk__tensor {
 	uint64_t seq; /* of the handle that it belongs to, 0 = released */
@@ -45,6 +48,9 @@ struct tmk__tensor {
 	uint8_t dtype;
 	uint8_t rank;
 	bool dense;
+	bool owner; /* detached only: the region was made for this tensor */
+	bool viewed; /* and there have been views of it */
+	uint64_t mark; /* in a ring only: where its memory is; ws.h */
 	int64_t shape[TMK_RANK_MAX] __attribute__((aligned(64)));
 	int64_t strides[TMK_RANK_MAX];
 } __attribute__((aligned(64)));
@@ -53,6 +59,7 @@ struct tmk__tensor {
 struct tmk__cell {
 	uint64_t valid; /* the generation that is open now, 0 = none */
 	uint64_t gen; /* the last one that was open: grows for ever */
+	uint64_t floor; /* of a ring: tensors with a lower mark are stale */
 } __attribute__((aligned(64)));
 
 struct tmk__extent {
@@ -115,7 +122,7 @@ static inline struct tmk__tensor *tmk__handle_header(
 	const struct tmk_tensor *handle)
 {
 	uint32_t slot = tmk__handle_slot(handle);
-	uint64_t seq = tmk__handle_seq(handle), word, valid;
+	uint64_t seq = tmk__handle_seq(handle), word, valid, floor = 0;
 	const struct tmk__extent *extent;
 	const struct tmk__cell *cell;
 	struct tmk__tensor *t;
@@ -127,13 +134,17 @@ static inline struct tmk__tensor *tmk__handle_header(
 	if (word >> TMK__SEQ_BITS) {
 		cell = &tmk__handles.cells[word >> TMK__SEQ_BITS];
 		valid = __atomic_load_n(&cell->valid, __ATOMIC_ACQUIRE);
-		if (!valid || ((valid + word) & TMK__SEQ_MAX) != seq)
+		if (valid == TMK__GEN_EACH)
+			floor = __atomic_load_n(&cell->floor, __ATOMIC_ACQUIRE);
+		else if (!valid || ((valid + word) & TMK__SEQ_MAX) != seq)
 			return NULL;
 	}
 	t = &tmk__handles.slots[slot];
 	if (__atomic_load_n(&t->seq, __ATOMIC_ACQUIRE) != seq || !seq)
 		return NULL;
-	return t;
+	return floor && __atomic_load_n(&t->mark, __ATOMIC_RELAXED) < floor ?
+		       NULL :
+		       t;
 }
 
 /**
@@ -157,11 +168,12 @@ int tmk__cell_grow(uint32_t nr);
  * @life: which workspace of that cell, for messages
  * @gen: the generation that is open
  * @gen_end: lowered to the first generation that the extent cannot serve
+ * @ring: for a ring, whose tensors outlive generations: one that serves many
  *
  * Return: 0, or -ENOMEM with a sentence.
  */
 int tmk__extent_take(uint32_t *out, uint32_t cell, uint64_t life, uint64_t gen,
-		     uint64_t *gen_end);
+		     uint64_t *gen_end, bool ring);
 
 /**
  * tmk__extent_free() - take back a workspace's chain of extents
@@ -187,6 +199,14 @@ int tmk__detached_take(struct tmk_tensor **out, struct tmk__tensor **header);
 
 /** tmk__detached_free() - its last reference is gone; the handle is dead */
 void tmk__detached_free(const struct tmk_tensor *handle);
+
+/**
+ * tmk__detached_end() - end every view of a region
+ * @region: whose; its owner's header stays
+ *
+ * Return: how many there were: so many references are the caller's to drop.
+ */
+uint32_t tmk__detached_end(const struct tmk_region *region);
 
 /** tmk__handle_origin() - where a handle that is not valid came from */
 void tmk__handle_origin(struct tmk__handle_origin *out,

@@ -68,10 +68,13 @@ void tmk__bug(const char *fmt, ...) TMK__PRINTF(1, 2) __attribute__((noreturn));
 enum tmk__env {
 	TMK__ENV_BACKEND,
 	TMK__ENV_BLAS,
+	TMK__ENV_DUMP_ON_OOM,
 	TMK__ENV_INITIAL_BYTES,
 	TMK__ENV_LOG,
 	TMK__ENV_MAX_BYTES,
 	TMK__ENV_MAX_PHYSICAL_BYTES,
+	TMK__ENV_TMPDIR,
+	TMK__ENV_WORKSPACES_DEBUG,
 	TMK__ENV_NR,
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Tensors: creating, copying, giving back, asking. A tensor's header comes from
+ * Tensors: creating and giving back. A tensor's header comes from
  * its workspace's extents or from the detached ones (handle.c), its elements
  * from the workspace or from a region of which the header holds a reference.
  */
@@ -14,17 +14,17 @@
 /* Where tensors without elements point: not NULL, never read or written. */
 static char nowhere[64] __attribute__((aligned(64)));
 
+/* All can be held, copied and viewed; arithmetic says itself what it takes. */
 static const struct {
 	const char *name;
 	size_t bytes;
-	bool offered; /* there is arithmetic for it */
 } dtypes[] = {
-	[TMK_F32] = { "f32", 4, true },	 [TMK_F64] = { "f64", 8, false },
-	[TMK_F16] = { "f16", 2, false }, [TMK_BF16] = { "bf16", 2, false },
-	[TMK_I64] = { "i64", 8, false }, [TMK_I32] = { "i32", 4, true },
-	[TMK_I16] = { "i16", 2, false }, [TMK_I8] = { "i8", 1, false },
-	[TMK_U8] = { "u8", 1, false },	 [TMK_BOOL] = { "bool", 1, false },
-	[TMK_C64] = { "c64", 8, false }, [TMK_C128] = { "c128", 16, false },
+	[TMK_F32] = { "f32", 4 },   [TMK_F64] = { "f64", 8 },
+	[TMK_F16] = { "f16", 2 },   [TMK_BF16] = { "bf16", 2 },
+	[TMK_I64] = { "i64", 8 },   [TMK_I32] = { "i32", 4 },
+	[TMK_I16] = { "i16", 2 },   [TMK_I8] = { "i8", 1 },
+	[TMK_U8] = { "u8", 1 },	    [TMK_BOOL] = { "bool", 1 },
+	[TMK_C64] = { "c64", 8 },   [TMK_C128] = { "c128", 16 },
 };
 
 static bool dtype_known(enum tmk_dtype dtype)
@@ -49,11 +49,6 @@ static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
 
 	if (!dtype_known(dtype))
 		return tmk__error(-EINVAL, "%d is no tensor type", (int)dtype);
-	if (!dtypes[dtype].offered)
-		return tmk__error(-EOPNOTSUPP,
-				  "tensors of type %s are not offered by this "
-				  "version",
-				  dtypes[dtype].name);
 	if (rank < 0 || rank > TMK_RANK_MAX)
 		return tmk__error(-EINVAL,
 				  "a tensor of rank %d: 0 to %d are "
@@ -82,7 +77,7 @@ static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
  * Strides are made as if empty dimensions had one element, so that they, too,
  * are bounded.
  *
- * Return: 0; -EINVAL, -EOPNOTSUPP or -EOVERFLOW with a sentence.
+ * Return: 0; -EINVAL or -EOVERFLOW with a sentence.
  */
 int tmk__layout_dense(struct tmk__layout *out, enum tmk_dtype dtype, int rank,
 		      const int64_t *shape)
@@ -154,28 +149,6 @@ static void header_fill(struct tmk__tensor *t, const struct tmk__layout *l,
 	}
 }
 
-static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
-			   const struct tmk__layout *l)
-{
-	struct tmk__tensor *t;
-	struct tmk_tensor *handle;
-	void *data = nowhere;
-	int err;
-
-	if (!ws->open)
-		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
-				  ws->id);
-	err = tmk__ws_slot_take(&handle, &t, ws);
-	if (!err && l->bytes)
-		err = tmk__ws_alloc(&data, ws, l->bytes, false);
-	if (err)
-		return err;
-	header_fill(t, l, data);
-	tmk__ws_slot_commit(t, ws);
-	*out = handle;
-	return 0;
-}
-
 static int create_detached(struct tmk_tensor **out,
 			   const struct tmk_region_opts *opts,
 			   const struct tmk__layout *l)
@@ -203,7 +176,34 @@ static int create_detached(struct tmk_tensor **out,
 		data = tmk_region_data(region);
 	}
 	header_fill(t, l, data);
-	t->region = region;
+	tmk__tensor_region_set(t, region);
+	t->owner = region;
+	t->viewed = false;
+	*out = handle;
+	return 0;
+}
+
+static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
+			   const struct tmk__layout *l)
+{
+	struct tmk__tensor *t;
+	struct tmk_tensor *handle;
+	void *data = nowhere;
+	int err;
+
+	if (!ws->open)
+		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
+				  ws->id);
+	if (ws->bypass)
+		return create_detached(out, NULL, l);
+	err = tmk__ws_slot_take(&handle, &t, ws);
+	if (!err && l->bytes)
+		err = tmk__ws_alloc(&data, ws, l->bytes, false);
+	if (err)
+		return err;
+	header_fill(t, l, data);
+	t->mark = 0;
+	tmk__ws_slot_commit(t, ws);
 	*out = handle;
 	return 0;
 }
@@ -276,51 +276,9 @@ int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,
 	if (err)
 		return err;
 	header_fill(t, &l, (char *)tmk_region_data(region) + offset);
-	t->region = tmk_region_get(region);
+	t->owner = false;
+	tmk__tensor_region_set(t, tmk_region_get(region));
 	*out = handle;
-	return 0;
-}
-
-int tmk_tensor_dup(struct tmk_tensor **out, struct tmk_tensor *tensor)
-{
-	struct tmk__tensor *src, *dst;
-	struct tmk_tensor *copy;
-	int err;
-
-	err = tmk__tensor_get_valid(&src, tensor, NULL);
-	if (err)
-		return err;
-	err = tmk_tensor_create(&copy, src->dtype, src->rank, src->shape);
-	if (err)
-		return err;
-	dst = tmk__handle_header(copy);
-	tmk__tensor_copy(dst, src);
-	*out = copy;
-	return 0;
-}
-
-int tmk_tensor_detach(struct tmk_tensor **out, struct tmk_tensor *tensor)
-{
-	struct tmk__tensor *src, *dst;
-	struct tmk__layout l;
-	struct tmk_tensor *copy;
-	int err;
-
-	err = tmk__tensor_get_valid(&src, tensor, NULL);
-	if (err)
-		return err;
-	if (!tmk__tensor_ws(tensor)) {
-		*out = tmk_tensor_get(tensor);
-		return 0;
-	}
-	err = tmk__layout_dense(&l, src->dtype, src->rank, src->shape);
-	if (!err)
-		err = create_detached(&copy, NULL, &l);
-	if (err)
-		return err;
-	dst = tmk__handle_header(copy);
-	tmk__tensor_copy(dst, src);
-	*out = copy;
 	return 0;
 }
 

@@ -78,6 +78,13 @@ static inline int tmk__tensor_get_valid(struct tmk__tensor **out,
 	return __builtin_expect(!t, 0) ? tmk__tensor_stale(handle, name) : 0;
 }
 
+/** tmk__tensor_region_set() - of a detached one; see tmk__detached_end() */
+static inline void tmk__tensor_region_set(struct tmk__tensor *t,
+					  struct tmk_region *region)
+{
+	__atomic_store_n(&t->region, region, __ATOMIC_RELAXED);
+}
+
 /** tmk__tensor_ws() - the workspace of a valid tensor, NULL if detached */
 static inline struct tmk__ws *tmk__tensor_ws(const struct tmk_tensor *handle)
 {

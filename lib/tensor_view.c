@@ -16,7 +16,7 @@
 struct view {
 	struct tmk_tensor *handle;
 	struct tmk__tensor *header;
-	const struct tmk__tensor *base;
+	struct tmk__tensor *base;
 	struct tmk__ws *ws; /* NULL if detached */
 };
 
@@ -43,10 +43,16 @@ static void view_commit(struct tmk_tensor **out, struct view *v)
 
 	t->dtype = v->base->dtype;
 	t->dense = tmk__layout_is_dense(t->rank, t->shape, t->strides);
-	if (v->ws)
+	if (v->ws) {
+		t->mark = v->base->mark;
 		tmk__ws_slot_commit(t, v->ws);
-	else if (v->base->region)
-		t->region = tmk_region_get(v->base->region);
+	} else {
+		t->owner = false;
+		__atomic_store_n(&v->base->viewed, true, __ATOMIC_RELAXED);
+		if (v->base->region)
+			tmk__tensor_region_set(t,
+					       tmk_region_get(v->base->region));
+	}
 	*out = v->handle;
 }
 

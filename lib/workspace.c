@@ -42,6 +42,17 @@ static void name_region(struct tmk__ws *ws)
 	ws->opts.temp_dir = NULL;
 }
 
+static void take_opts(struct tmk__ws *ws, const char *id,
+		      const struct tmk_workspace_opts *opts)
+{
+	snprintf(ws->id, sizeof(ws->id), "%s", id);
+	ws->opts = *opts;
+	ws->mask = opts->alignment - 1;
+	ws->is_ring = opts->reset == TMK_WS_RESET_ENDOFBUFFER;
+	ws->bypass = opts->debug == TMK_WS_DEBUG_BYPASS_EVERYTHING;
+	name_region(ws);
+}
+
 int tmk_workspace_create(struct tmk_workspace **out, const char *id,
 			 const struct tmk_workspace_opts *opts)
 {
@@ -64,11 +75,14 @@ int tmk_workspace_create(struct tmk_workspace **out, const char *id,
 	err = tmk__ws_place_take(&ws);
 	if (err)
 		return err;
-	snprintf(ws->id, sizeof(ws->id), "%s", id);
-	ws->opts = checked;
-	ws->mask = checked.alignment - 1;
-	name_region(ws);
-	err = tmk__ws_block_create(ws, tmk__ws_size_initial(&ws->opts));
+	take_opts(ws, id, &checked);
+	if (ws->bypass)
+		err = 0;
+	else if (checked.location == TMK_WS_LOCATION_FILE)
+		err = tmk__ws_file_create(ws, checked.path, checked.temp_dir);
+	else
+		err = tmk__ws_block_create(ws,
+					   tmk__ws_size_initial(&checked));
 	if (err) {
 		tmk__ws_place_free(ws);
 		return err;
@@ -76,6 +90,49 @@ int tmk_workspace_create(struct tmk_workspace **out, const char *id,
 	__atomic_store_n(&ws->thread, self, __ATOMIC_RELAXED);
 	ws->next = self->first;
 	self->first = ws;
+	*out = tmk__ws_handle(ws);
+	return 0;
+}
+
+/* The members that a second caller can ask for again. */
+static bool same_opts(const struct tmk_workspace_opts *a,
+		      const struct tmk_workspace_opts *b)
+{
+	return a->flags == b->flags && a->alignment == b->alignment &&
+	       a->initial_bytes == b->initial_bytes &&
+	       a->min_bytes == b->min_bytes && a->max_bytes == b->max_bytes &&
+	       a->max_total_bytes == b->max_total_bytes &&
+	       a->overallocation_limit == b->overallocation_limit &&
+	       a->cycles_before_initialization ==
+		       b->cycles_before_initialization &&
+	       a->allocation == b->allocation && a->spill == b->spill &&
+	       a->learning == b->learning && a->reset == b->reset &&
+	       a->mirroring == b->mirroring && a->location == b->location &&
+	       a->debug == b->debug && a->region.kind == b->region.kind &&
+	       a->region.flags == b->region.flags &&
+	       a->region.page_bytes == b->region.page_bytes &&
+	       a->region.node == b->region.node;
+}
+
+int tmk_workspace_ensure(struct tmk_workspace **out, const char *id,
+			 const struct tmk_workspace_opts *opts)
+{
+	struct tmk__ws *ws = id ? find_id(tmk__self, id) : NULL;
+	struct tmk_workspace_opts checked;
+	int err;
+
+	if (!ws)
+		return tmk_workspace_create(out, id, opts);
+	if (opts) {
+		err = tmk__ws_opts_check(&checked, opts);
+		if (err)
+			return err;
+		if (!same_opts(&checked, &ws->opts))
+			return tmk__error(-EEXIST,
+					  "this thread has a workspace \"%s\" "
+					  "with another configuration",
+					  id);
+	}
 	*out = tmk__ws_handle(ws);
 	return 0;
 }
@@ -105,9 +162,9 @@ void tmk__ws_destroy(struct tmk__ws *ws)
 	while (*link != ws)
 		link = &(*link)->next;
 	*link = ws->next;
-	tmk__ws_spill_free(ws);
-	free(ws->spill.chunks);
-	ws->spill.chunks = NULL;
+	tmk__ws_spill_destroy(&ws->spill);
+	tmk__ws_spill_destroy(&ws->pinned);
+	tmk__ws_spill_destroy(&ws->outside);
 	tmk__ws_block_destroy(ws);
 	tmk__extent_free(ws->extent_first, ws->cell->gen);
 	ws->extent_first = TMK__EXTENT_NONE;
@@ -176,12 +233,15 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 		.cycles = ws->cycles,
 		.step = ws->step,
 		.generation = tmk__ws_gen(ws),
-		.spilled_bytes = ws->spilled_bytes,
-		.spilled_count = ws->spilled_count,
+		.spilled_bytes = ws->spill.used,
+		.spilled_count = ws->spill.count,
 		.spilled_total = ws->spilled_total,
-		.external_count = ws->spilled_count,
+		.pinned_bytes = ws->pinned.used,
+		.pinned_count = ws->pinned.count,
+		.external_count = ws->spill.count + ws->outside.count,
 		.allocations = ws->allocations,
-		.region_bytes = ws->region ? tmk_region_bytes(ws->region) : 0,
+		.region_bytes = ws->region ? tmk_region_bytes(ws->region) :
+					     ws->file.bytes,
 		.open = ws->open,
 	};
 	return 0;

@@ -2,8 +2,9 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * Where an allocation goes. The block has room: ws.h, tmk__ws_alloc(), an add.
- * It has none: here, by the spill policy. A counter changes only when memory
- * was really handed out, so that a refusal leaves everything as it was.
+ * Everything else is decided here: rings, the spill policy, what is toggled off
+ * and the debug modes. A counter changes only when memory was really handed
+ * out, so that a refusal leaves everything as it was.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,20 +13,34 @@
 #include "internal.h"
 #include "ws.h"
 
-static int refuse_full(const struct tmk__ws *ws, size_t n)
+/**
+ * tmk__ws_refuse_full() - say that there is no room and that it may not spill
+ * @ws: open, spill policy FAIL
+ * @n: bytes asked for
+ *
+ * Return: -ENOMEM with a sentence.
+ */
+int tmk__ws_refuse_full(const struct tmk__ws *ws, size_t n)
 {
-	tmk__refusal(TMK_LIMIT_WORKSPACE, n, ws->offset, ws->size, ws->id);
+	uint64_t size = ws->is_ring && ws->block ? ws->block : ws->size;
+	uint64_t used = ws->offset - ws->cycle_base;
+
+	tmk__refusal(TMK_LIMIT_WORKSPACE, n, used, size, ws->id);
 	return tmk__error(-ENOMEM,
-			  "workspace \"%s\" is full: %zu bytes asked, %zu of "
-			  "%" PRIu64 " used, and its spill policy is FAIL",
-			  ws->id, n, ws->offset, ws->size);
+			  "workspace \"%s\" is full: %zu bytes asked, "
+			  "%" PRIu64 " of %" PRIu64 " used, and its spill "
+			  "policy is FAIL",
+			  ws->id, n, used, size);
 }
 
-static int refuse_total(const struct tmk__ws *ws, size_t n)
+/* Would @n bytes more beside the block go over max_total_bytes? */
+static int check_total(const struct tmk__ws *ws, size_t n)
 {
-	uint64_t used = ws->size + ws->spilled_bytes;
 	uint64_t max = ws->opts.max_total_bytes;
+	uint64_t used = tmk__ws_total(ws);
 
+	if (!max || (used <= max && n <= max - used))
+		return 0;
 	tmk__refusal(TMK_LIMIT_WORKSPACE, n, used, max, ws->id);
 	return tmk__error(-ENOMEM,
 			  "workspace \"%s\" has reached its max_total_bytes: "
@@ -33,28 +48,62 @@ static int refuse_total(const struct tmk__ws *ws, size_t n)
 			  ws->id, n, used, max);
 }
 
-/* Would @n bytes more beside the block go over max_total_bytes? */
-static bool over_total(const struct tmk__ws *ws, size_t n)
+/**
+ * tmk__ws_alloc_beside() - memory that is not in the block
+ * @out: the memory; it is fresh, so it is clear
+ * @ws: open
+ * @spill: where it is collected and counted
+ * @n: bytes, a multiple of the alignment
+ *
+ * Return: 0; -ENOMEM or -EDQUOT with a sentence, and nothing has changed.
+ */
+int tmk__ws_alloc_beside(void **out, struct tmk__ws *ws,
+			 struct tmk__spill *spill, size_t n)
 {
-	uint64_t max = ws->opts.max_total_bytes;
-	uint64_t used = ws->size + ws->spilled_bytes;
+	uint64_t age = spill == &ws->pinned ? ws->step : ws->cell->gen;
+	int err;
 
-	return max && (used > max || n > max - used);
+	err = check_total(ws, n);
+	if (!err)
+		err = tmk__ws_spill_alloc(out, ws, spill, n, age);
+	if (err)
+		return err;
+	ws->allocations++;
+	if (spill == &ws->outside)
+		return 0;
+	ws->beside += n;
+	ws->spilled_total++;
+	return 0;
+}
+
+/* Which memory is it to be? */
+static int alloc_case(void **out, struct tmk__ws *ws, size_t n)
+{
+	if (ws->off)
+		return tmk__ws_alloc_beside(out, ws, &ws->outside, n);
+	if (ws->opts.debug == TMK_WS_DEBUG_SPILL_EVERYTHING)
+		return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
+	/* While there is no block yet, all policies let the cycle be learned. */
+	if (!ws->size)
+		return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
+	if (ws->is_ring)
+		return tmk__ring_alloc(out, ws, n);
+	if (ws->opts.spill == TMK_WS_SPILL_FAIL)
+		return tmk__ws_refuse_full(ws, n);
+	return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
 }
 
 /**
- * tmk__ws_alloc_slow() - an allocation that the block has no room for
+ * tmk__ws_alloc_slow() - an allocation that is not just an add
  * @out: the memory
  * @ws: a living workspace of this thread
  * @bytes: any number
- *
- * Memory beside the block is fresh: it is clear without being asked to be.
+ * @zero: clear it
  *
  * Return: as tmk_workspace_alloc().
  */
-int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes)
+int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 {
-	size_t n;
 	int err;
 
 	if (!bytes)
@@ -63,25 +112,23 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes)
 	if (!ws->open)
 		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
 				  ws->id);
+	if (ws->bypass)
+		return tmk__error(-EOPNOTSUPP,
+				  "workspace \"%s\" is bypassed (debug mode "
+				  "BYPASS_EVERYTHING): it has no raw memory",
+				  ws->id);
 	if (bytes > (size_t)PTRDIFF_MAX - ws->mask)
 		return tmk__error(-EOVERFLOW,
 				  "%zu bytes asked of workspace \"%s\" are "
 				  "more than memory can hold",
 				  bytes, ws->id);
-	n = tmk__ws_align(ws, bytes);
-	/* While there is no block yet, all policies let the cycle be learned. */
-	if (ws->size && ws->opts.spill == TMK_WS_SPILL_FAIL)
-		return refuse_full(ws, n);
-	if (over_total(ws, n))
-		return refuse_total(ws, n);
-	err = tmk__ws_spill_alloc(out, ws, n);
-	if (err)
+	err = alloc_case(out, ws, tmk__ws_align(ws, bytes));
+	if (err) {
+		tmk__ws_dump();
 		return err;
-	ws->spilled_bytes += n;
-	ws->spilled_count++;
-	ws->spilled_total++;
-	ws->allocations++;
-	return 0;
+	}
+	/* Only a ring hands out here what was used before. */
+	return zero && ws->is_ring ? tmk__ws_clear(*out, bytes) : 0;
 }
 
 /**
@@ -131,11 +178,13 @@ int tmk__ws_slot_slow(struct tmk__ws *ws)
 	uint32_t nr = TMK__EXTENT_NONE;
 	int err;
 
+	if (ws->is_ring)
+		return tmk__ring_slot(ws);
 	if (ws->extent != TMK__EXTENT_NONE)
 		nr = tmk__handles.extents[ws->extent].next;
 	if (nr == TMK__EXTENT_NONE) {
 		err = tmk__extent_take(&nr, ws->cell_nr, ws->life,
-				       ws->cell->gen, &ws->gen_end);
+				       ws->cell->gen, &ws->gen_end, false);
 		if (err)
 			return err;
 		if (ws->extent == TMK__EXTENT_NONE)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * A workspace's block: one region, made when the workspace is created with an
+ * A workspace's block: one region (or a file), made when the workspace is created with an
  * initial size or when a cycle has shown how much is needed, and made larger by
  * spill policy REALLOCATE between scopes, never while tensors are in it.
  */
@@ -33,7 +33,7 @@ int tmk__ws_region(struct tmk_region **out, struct tmk__ws *ws, uint64_t bytes,
 
 /**
  * tmk__ws_block_create() - make the block
- * @ws: has none
+ * @ws: has none; of a ring @ws->block is set
  * @size: its bytes, a multiple of the alignment; 0 is allowed and does nothing
  *
  * Return: 0, or as tmk_region_create(): nothing changed.
@@ -45,15 +45,21 @@ int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
 	if (!size)
 		return 0;
 	err = tmk__ws_region(&ws->region, ws, size, TMK_USE_WORKSPACE);
-	if (err)
-		return tmk__error_wrap(err,
-				       "workspace \"%s\" could not have its "
-				       "block of %" PRIu64 " bytes",
-				       ws->id, size);
+	if (err) {
+		err = tmk__error_wrap(err,
+				      "workspace \"%s\" could not have its "
+				      "block of %" PRIu64 " bytes",
+				      ws->id, size);
+		tmk__ws_dump();
+		return err;
+	}
 	ws->base = tmk_region_data(ws->region);
 	ws->size = size;
 	ws->offset = 0;
-	ws->end = ws->open ? size : 0;
+	ws->cycle_base = 0;
+	if (ws->is_ring)
+		tmk__ring_block_made(ws);
+	tmk__ws_room_set(ws);
 	return 0;
 }
 
@@ -64,11 +70,60 @@ int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
 void tmk__ws_block_destroy(struct tmk__ws *ws)
 {
 	tmk_region_put(ws->region);
+	tmk__ws_file_destroy(ws);
 	ws->region = NULL;
 	ws->base = NULL;
 	ws->size = 0;
 	ws->offset = 0;
+	ws->cycle_base = 0;
 	ws->end = 0;
+}
+
+/*
+ * Another block of @size, of which a cycle is meant to take @block. What is
+ * there is given back first, so that growing needs room for the new one only; if
+ * the new one is refused, the old size is tried again.
+ */
+static int block_replace(struct tmk__ws *ws, uint64_t size, uint64_t block)
+{
+	uint64_t old_size = ws->size, old_block = ws->block;
+	struct tmk__error_state state;
+	int err;
+
+	if (old_size)
+		tmk__ws_block_destroy(ws);
+	ws->block = block;
+	err = tmk__ws_block_create(ws, size);
+	if (!err)
+		return 0;
+	/* The sentence that counts is the first one. */
+	tmk__error_save(&state);
+	ws->block = old_block;
+	(void)tmk__ws_block_create(ws, old_size);
+	tmk__error_restore(&state);
+	return err;
+}
+
+static int ring_learn(struct tmk__ws *ws, uint64_t need)
+{
+	uint64_t block = tmk__ring_block(ws, need);
+	uint64_t size = tmk__ring_size(ws, block);
+	int err = 0;
+
+	if (size == ws->size) {
+		ws->block = block;
+		ws->offset = 0;
+		ws->cycle_base = 0;
+		tmk__ring_block_made(ws);
+		tmk__ws_room_set(ws);
+	} else {
+		err = block_replace(ws, size, block);
+	}
+	if (!err) {
+		ws->max = TMK__MAX(ws->max, block);
+		ws->ring.trimmed = false;
+	}
+	return err;
 }
 
 /**
@@ -76,35 +131,33 @@ void tmk__ws_block_destroy(struct tmk__ws *ws)
  * @ws: without a block, or closed; what it spilled may still be there
  * @need: a multiple of the alignment
  *
- * A block that is too small is given back first, so that growing needs room
- * for the new one only; if the new one is refused, the old size is tried again.
- *
  * Return: 0, or as tmk_region_create().
  */
 int tmk__ws_block_learn(struct tmk__ws *ws, uint64_t need)
 {
 	uint64_t size = tmk__ws_size_learned(&ws->opts, need);
-	uint64_t old = ws->size;
-	int err;
 
-	if (size <= old)
+	if (ws->is_ring)
+		return ring_learn(ws, need);
+	if (size <= ws->size)
 		return 0;
-	if (old)
-		tmk__ws_block_destroy(ws);
-	err = tmk__ws_block_create(ws, size);
-	if (!err) {
-		ws->block = need;
-		return 0;
-	}
-	/* The sentence that counts is the first one. */
-	if (old) {
-		struct tmk__error_state state;
+	return block_replace(ws, size,
+			     TMK__MIN(need, tmk__ws_size_cap(&ws->opts)));
+}
 
-		tmk__error_save(&state);
-		(void)tmk__ws_block_create(ws, old);
-		tmk__error_restore(&state);
+/* There is no block: is it time to make one? */
+static bool learned_enough(const struct tmk__ws *ws)
+{
+	uint32_t cycles = ws->opts.cycles_before_initialization;
+
+	switch (ws->opts.learning) {
+	case TMK_WS_LEARN_FIRST_LOOP:
+		return true;
+	case TMK_WS_LEARN_OVER_TIME:
+		return cycles && ws->cycles >= cycles;
+	default:
+		return false;
 	}
-	return err;
 }
 
 /**
@@ -115,10 +168,14 @@ int tmk__ws_block_learn(struct tmk__ws *ws, uint64_t need)
  */
 int tmk__ws_block_close(struct tmk__ws *ws)
 {
-	if (ws->opts.learning == TMK_WS_LEARN_NONE || !ws->max)
+	if (ws->opts.learning == TMK_WS_LEARN_NONE || !ws->max ||
+	    ws->opts.debug != TMK_WS_DEBUG_DISABLED)
 		return 0;
 	if (!ws->size)
-		return tmk__ws_block_learn(ws, ws->max);
+		return learned_enough(ws) ? tmk__ws_block_learn(ws, ws->max) :
+					    0;
+	if (ws->is_ring)
+		return tmk__ring_over(ws) ? ring_learn(ws, ws->max) : 0;
 	if (ws->opts.spill == TMK_WS_SPILL_REALLOCATE && ws->max > ws->size)
 		return tmk__ws_block_learn(ws, ws->max);
 	return 0;
@@ -135,7 +192,7 @@ int tmk_workspace_initialize(struct tmk_workspace *handle)
 		return err;
 	need = TMK__MAX(ws->max, tmk__ws_cycle(ws));
 	if (ws->size &&
-	    (ws->opts.spill != TMK_WS_SPILL_REALLOCATE ||
+	    (ws->is_ring || ws->opts.spill != TMK_WS_SPILL_REALLOCATE ||
 	     ws->opts.learning == TMK_WS_LEARN_NONE || need <= ws->size))
 		return 0;
 	if (ws->size && ws->open)

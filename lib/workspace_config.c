@@ -42,8 +42,13 @@ uint64_t tmk__align_up(uint64_t bytes, uint64_t alignment)
 	return bytes > UINT64_MAX - mask ? ~mask : (bytes + mask) & ~mask;
 }
 
-/* The largest block that the configuration allows: a multiple of alignment. */
-static uint64_t size_cap(const struct tmk_workspace_opts *opts)
+/**
+ * tmk__ws_size_cap() - the largest block that the configuration allows
+ * @opts: checked options
+ *
+ * Return: a multiple of the alignment.
+ */
+uint64_t tmk__ws_size_cap(const struct tmk_workspace_opts *opts)
 {
 	uint64_t cap = limit_or_max(opts->max_bytes);
 
@@ -73,7 +78,7 @@ static uint64_t size_from(const struct tmk_workspace_opts *opts, uint64_t need)
 	if (size < opts->min_bytes)
 		size = opts->min_bytes;
 	size = tmk__align_up(size, opts->alignment);
-	return size < size_cap(opts) ? size : size_cap(opts);
+	return TMK__MIN(size, tmk__ws_size_cap(opts));
 }
 
 /**
@@ -236,6 +241,16 @@ static int check_contradictions(const struct tmk_workspace_opts *o)
 	if (o->location == TMK_WS_LOCATION_FILE && ring)
 		return tmk__error(-EINVAL,
 				  "a workspace in a file cannot be a ring");
+	if (o->location == TMK_WS_LOCATION_FILE && o->path && o->temp_dir)
+		return tmk__error(-EINVAL,
+				  "workspace options path and temp_dir "
+				  "contradict each other: one file has one "
+				  "place");
+	if (o->location == TMK_WS_LOCATION_FILE && !o->path &&
+	    !o->initial_bytes)
+		return tmk__error(-EINVAL,
+				  "a workspace in an unnamed file needs "
+				  "initial_bytes");
 	if (o->location == TMK_WS_LOCATION_RAM && (o->path || o->temp_dir))
 		return tmk__error(-EINVAL,
 				  "workspace option %s is for location FILE, "
@@ -272,14 +287,6 @@ static int check_offered(const struct tmk_workspace_opts *o)
 
 	if (o->flags & TMK_WS_F_SHARED)
 		lacks = "shared workspaces";
-	else if (o->learning == TMK_WS_LEARN_OVER_TIME)
-		lacks = "learning OVER_TIME";
-	else if (o->reset == TMK_WS_RESET_ENDOFBUFFER)
-		lacks = "rings (reset ENDOFBUFFER)";
-	else if (o->location == TMK_WS_LOCATION_FILE)
-		lacks = "workspaces in files";
-	else if (o->debug != TMK_WS_DEBUG_DISABLED)
-		lacks = "workspace debug modes";
 	if (!lacks)
 		return 0;
 	return tmk__error(-EOPNOTSUPP, "%s are not offered by this version",
@@ -320,5 +327,9 @@ int tmk__ws_opts_check(struct tmk_workspace_opts *out,
 		err = check_region(out);
 	if (!err)
 		err = check_offered(out);
+	/* What the program says of one workspace goes before the environment. */
+	if (!err && out->debug == TMK_WS_DEBUG_DISABLED)
+		out->debug = (enum tmk_ws_debug)tmk__env_choice(
+			TMK__ENV_WORKSPACES_DEBUG, NULL);
 	return err;
 }

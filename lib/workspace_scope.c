@@ -3,11 +3,14 @@
 /*
  * A scope's beginning and end. Scopes are a real stack per thread: the
  * innermost workspace may be entered again (it nests, nothing is reset), one
- * that is open further out may not, and only the innermost scope can be closed.
+ * that is open further out may be borrowed, but not entered, and only the
+ * innermost scope can be closed. Whatever is closed, what was current before it
+ * was opened is current again.
  *
  * A beginning makes the next generation valid, an end makes none valid: that
- * one store is what makes every tensor of the scope stale. A scope's end gives
- * the spills back, learns, and takes the offset back to 0.
+ * one store is what makes every tensor of the scope stale (of rings see
+ * workspace_ring.c). A scope's end gives the spills back, learns, and takes the
+ * offset back to 0.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -61,6 +64,12 @@ static void gen_renew(struct tmk__ws *ws)
 {
 	tmk__extent_free(ws->extent_first, ws->cell->gen);
 	ws->extent_first = TMK__EXTENT_NONE;
+	ws->extent = TMK__EXTENT_NONE;
+	ws->slot = 0;
+	ws->slot_end = 0;
+	ws->ring.head = 0;
+	ws->ring.fresh = 0;
+	ws->ring.fresh_end = 0;
 	ws->gen_end = UINT64_MAX;
 }
 
@@ -72,6 +81,12 @@ static void gen_begin(struct tmk__ws *ws)
 		gen_renew(ws);
 	gen = ws->cell->gen + 1;
 	__atomic_store_n(&ws->cell->gen, gen, __ATOMIC_RELAXED);
+	if (ws->is_ring) {
+		__atomic_store_n(&ws->cell->valid, TMK__GEN_EACH,
+				 __ATOMIC_RELEASE);
+		tmk__ring_scope_begin(ws);
+		return;
+	}
 	__atomic_store_n(&ws->cell->valid, gen, __ATOMIC_RELEASE);
 	/* The headers of the cycle before are used again, in the same order. */
 	ws->extent = ws->extent_first;
@@ -83,32 +98,120 @@ static void gen_begin(struct tmk__ws *ws)
 	}
 }
 
+/* The innermost scope's name, for messages. */
+static const char *innermost_id(void)
+{
+	const struct tmk__thread *self = tmk__self;
+	const struct tmk__ws *ws = self->frames[self->depth - 1].ws;
+
+	return ws ? ws->id : "(scope-out)";
+}
+
+static int scope_push(struct tmk__ws *ws,
+		      const struct tmk_workspace_scope *guard)
+{
+	struct tmk__frame frame = {
+		.ws = ws,
+		.current = ws->bypass ? NULL : ws,
+		.guard = guard,
+		.kind = TMK__FRAME_OPEN,
+	};
+	struct tmk__thread *self = tmk__self;
+	int err;
+
+	if (ws->open) {
+		if (self->frames[self->depth - 1].ws != ws)
+			return tmk__error(-EBUSY,
+					  "workspace \"%s\" is open already, "
+					  "outside of \"%s\"",
+					  ws->id, innermost_id());
+		frame.kind = TMK__FRAME_REENTER;
+		return tmk__thread_frame_push(self, &frame);
+	}
+	err = tmk__thread_frame_push(self, &frame);
+	if (err)
+		return err;
+	ws->open = true;
+	tmk__ws_room_set(ws);
+	gen_begin(ws);
+	return 0;
+}
+
 int tmk_workspace_push(struct tmk_workspace *handle)
 {
-	struct tmk__thread *self;
 	struct tmk__ws *ws;
 	int err;
 
 	err = tmk__ws_mine(&ws, handle, "open");
-	if (err)
-		return err;
-	self = tmk__self;
-	if (ws->open) {
-		if (tmk__ws_innermost() != ws)
-			return tmk__error(-EBUSY,
-					  "workspace \"%s\" is open already, "
-					  "outside of \"%s\"",
-					  ws->id, tmk__ws_innermost()->id);
-		return tmk__thread_frame_push(self, ws, TMK__FRAME_REENTER);
+	return err ? err : scope_push(ws, NULL);
+}
+
+static int scope_borrow(struct tmk__ws *ws,
+			const struct tmk_workspace_scope *guard)
+{
+	struct tmk__frame frame = {
+		.ws = ws,
+		.current = ws->bypass ? NULL : ws,
+		.guard = guard,
+		.kind = TMK__FRAME_BORROW,
+	};
+	int err;
+
+	if (!ws->open)
+		return tmk__error(-ENOTCONN,
+				  "workspace \"%s\" is not open: only an open "
+				  "one can be borrowed",
+				  ws->id);
+	if (ws->borrowed)
+		return tmk__error(-EBUSY, "workspace \"%s\" is borrowed already",
+				  ws->id);
+	err = tmk__thread_frame_push(tmk__self, &frame);
+	if (!err)
+		ws->borrowed = true;
+	return err;
+}
+
+int tmk_workspace_borrow(struct tmk_workspace *handle)
+{
+	struct tmk__ws *ws;
+	int err;
+
+	err = tmk__ws_mine(&ws, handle, "borrow");
+	return err ? err : scope_borrow(ws, NULL);
+}
+
+static int scope_out(const struct tmk_workspace_scope *guard)
+{
+	struct tmk__frame frame = { .guard = guard, .kind = TMK__FRAME_OUT };
+	struct tmk__thread *self;
+	int err;
+
+	err = tmk__thread_self(&self);
+	return err ? err : tmk__thread_frame_push(self, &frame);
+}
+
+int tmk_workspace_scope_out(void)
+{
+	return scope_out(NULL);
+}
+
+/* Give back what is not in the block, as the reset policy has it. */
+static void beside_end(struct tmk__ws *ws)
+{
+	uint64_t gen = ws->cell->gen, length;
+
+	tmk__ring_free(ws, &ws->outside, UINT64_MAX);
+	if (!ws->is_ring || ws->opts.debug == TMK_WS_DEBUG_SPILL_EVERYTHING) {
+		tmk__ring_free(ws, &ws->spill, UINT64_MAX);
+		return;
 	}
-	err = tmk__thread_frame_push(self, ws, TMK__FRAME_OPEN);
-	if (err)
-		return err;
-	ws->open = true;
-	ws->offset = 0;
-	ws->end = ws->size;
-	gen_begin(ws);
-	return 0;
+	/* No ring yet that could wrap: as long as one would keep it. */
+	length = tmk__ring_length(ws);
+	if (!ws->size && gen > length)
+		tmk__ring_free(ws, &ws->spill, gen - length);
+	/* An entry of step s lives through s + 1 and s + 2. */
+	if (ws->step > 2)
+		tmk__ring_free(ws, &ws->pinned, ws->step - 3);
 }
 
 /* The outermost scope of a workspace ends. */
@@ -116,22 +219,39 @@ static int scope_end(struct tmk__ws *ws)
 {
 	uint64_t cycle = tmk__ws_cycle(ws);
 
-	__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
+	if (!ws->is_ring)
+		__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 	ws->open = false;
-	if (ws->cycles++)
+	ws->off = false;
+	if (ws->cycles++ &&
+	    (!ws->is_ring || !((ws->cycles - 1) % tmk__ring_length(ws))))
 		ws->step++;
 	ws->last = cycle;
 	ws->max = TMK__MAX(ws->max, cycle);
-	if (ws->spilled_count)
-		tmk__ws_spill_free(ws);
-	ws->offset = 0;
-	ws->end = 0;
+	if (ws->is_ring) {
+		tmk__ring_scope_end(ws, cycle);
+	} else {
+		ws->offset = 0;
+		ws->cycle_base = 0;
+		ws->end = 0;
+	}
+	ws->beside = 0;
+	if (ws->is_ring || ws->spill.chunks_nr || ws->outside.chunks_nr)
+		beside_end(ws);
 	return tmk__ws_block_close(ws);
+}
+
+static int frame_pop(void)
+{
+	struct tmk__frame *top = &tmk__self->frames[--tmk__self->depth];
+
+	if (top->kind == TMK__FRAME_BORROW)
+		top->ws->borrowed = false;
+	return top->kind == TMK__FRAME_OPEN ? scope_end(top->ws) : 0;
 }
 
 int tmk_workspace_pop(struct tmk_workspace *handle)
 {
-	struct tmk__frame *top;
 	struct tmk__ws *ws;
 	int err;
 
@@ -141,13 +261,67 @@ int tmk_workspace_pop(struct tmk_workspace *handle)
 	if (!ws->open)
 		return tmk__error(-EINVAL, "workspace \"%s\" is not open",
 				  ws->id);
-	if (tmk__ws_innermost() != ws)
+	if (tmk__self->frames[tmk__self->depth - 1].ws != ws)
 		return tmk__error(-EINVAL,
 				  "workspace \"%s\" is not the innermost one: "
 				  "\"%s\" must be closed first",
-				  ws->id, tmk__ws_innermost()->id);
-	top = &tmk__self->frames[--tmk__self->depth];
-	return top->kind == TMK__FRAME_OPEN ? scope_end(ws) : 0;
+				  ws->id, innermost_id());
+	return frame_pop();
+}
+
+int tmk_workspace_scope_in(void)
+{
+	struct tmk__thread *self = tmk__self;
+
+	if (!self || !self->depth)
+		return tmk__error(-EINVAL, "there is no scope-out to end");
+	if (self->frames[self->depth - 1].kind != TMK__FRAME_OUT)
+		return tmk__error(-EINVAL,
+				  "the innermost scope is no scope-out: \"%s\" "
+				  "must be closed first",
+				  innermost_id());
+	return frame_pop();
+}
+
+bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope)
+{
+	struct tmk__ws *ws = NULL;
+	int err = 0;
+
+	if (scope->state)
+		return false;
+	if (scope->kind != TMK_SCOPE_OUT)
+		err = tmk__ws_mine(&ws, scope->ws, "open");
+	if (err)
+		return false;
+	if (scope->kind == TMK_SCOPE_OUT)
+		err = scope_out(scope);
+	else if (scope->kind == TMK_SCOPE_BORROW)
+		err = scope_borrow(ws, scope);
+	else
+		err = scope_push(ws, scope);
+	if (err)
+		return false;
+	scope->state = TMK__SCOPE_OPEN;
+	return true;
+}
+
+void tmk_workspace_scope_end(struct tmk_workspace_scope *scope)
+{
+	struct tmk__thread *self = tmk__self;
+	uint32_t depth;
+
+	if (scope->state != TMK__SCOPE_OPEN)
+		return;
+	scope->state = 0;
+	/* What was opened inside and not closed ends with it. */
+	for (depth = self ? self->depth : 0; depth; depth--) {
+		if (self->frames[depth - 1].guard != scope)
+			continue;
+		while (self->depth >= depth)
+			(void)frame_pop();
+		return;
+	}
 }
 
 struct tmk_workspace *tmk_workspace_current(void)
@@ -155,4 +329,36 @@ struct tmk_workspace *tmk_workspace_current(void)
 	struct tmk__ws *ws = tmk__ws_innermost();
 
 	return ws ? tmk__ws_handle(ws) : NULL;
+}
+
+/**
+ * tmk__ws_parent() - what was current when the current one was opened
+ *
+ * Return: a workspace of this thread, or NULL.
+ */
+struct tmk__ws *tmk__ws_parent(void)
+{
+	const struct tmk__ws *ws = tmk__ws_innermost();
+	const struct tmk__thread *self = tmk__self;
+	uint32_t i;
+
+	for (i = ws ? self->depth : 0; i > 1; i--) {
+		if (self->frames[i - 1].ws == ws &&
+		    self->frames[i - 1].kind == TMK__FRAME_OPEN)
+			return self->frames[i - 2].current;
+	}
+	return NULL;
+}
+
+int tmk_workspace_toggle(struct tmk_workspace *handle, bool on)
+{
+	struct tmk__ws *ws;
+	int err;
+
+	err = tmk__ws_mine(&ws, handle, "toggle");
+	if (err)
+		return err;
+	ws->off = !on;
+	tmk__ws_room_set(ws);
+	return 0;
 }

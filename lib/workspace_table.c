@@ -11,6 +11,7 @@
  * Lock: table_lock guards taking and freeing places and reading tombstones.
  * It is taken before that of the tables of handles.
  */
+#define _GNU_SOURCE /* gettid() */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -109,7 +110,11 @@ int tmk__ws_place_take(struct tmk__ws **out)
 		ws->cell = &tmk__handles.cells[ws->cell_nr];
 		ws->gen_base = ws->cell->gen;
 		ws->gen_end = UINT64_MAX;
+		ws->spill.use = TMK_USE_SPILL;
+		ws->pinned.use = TMK_USE_PINNED_ENTRY;
+		ws->outside.use = TMK_USE_GENERAL;
 		ws->pid = getpid();
+		ws->tid = gettid();
 		__atomic_store_n(&ws->handle,
 				 (uintptr_t)tmk__ws_handle_make(nr, life),
 				 __ATOMIC_RELEASE);

@@ -25,6 +25,8 @@
 #include "internal.h"
 #include "ws.h"
 
+#define STACK_NEAR ((uintptr_t)1 << 20)
+
 __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
@@ -130,18 +132,56 @@ int tmk__thread_self(struct tmk__thread **out)
 	return 0;
 }
 
+/*
+ * Is the scope variable of a frame gone without its scope having been ended? It
+ * is if it lies below the stack that is in use, or if something else was written
+ * over it. Reads the thread's own stack, whatever is there now.
+ */
+__attribute__((no_sanitize("address", "thread"), noinline)) static bool
+guard_is_gone(const struct tmk__frame *frame)
+{
+	const struct tmk_workspace_scope *guard = frame->guard;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	const volatile int *state;
+
+	if (!guard)
+		return false;
+	/* What is far away is on another stack: nothing can be said of it. */
+	if ((uintptr_t)guard < here && here - (uintptr_t)guard < STACK_NEAR)
+		return true;
+	state = &guard->state;
+	return *state != TMK__SCOPE_OPEN;
+}
+
+static int refuse_left(const struct tmk__frame *frame)
+{
+	if (!frame->ws)
+		return tmk__error(-EBUSY,
+				  "a scope-out was left without being ended "
+				  "(by longjmp?): end it with "
+				  "tmk_workspace_scope_in()");
+	return tmk__error(-EBUSY,
+			  "the scope of workspace \"%s\" was left without "
+			  "being closed (by longjmp?): close it with "
+			  "tmk_workspace_pop()",
+			  frame->ws->id);
+}
+
 /**
  * tmk__thread_frame_push() - one more scope on the stack
  * @self: the thread
- * @ws: its workspace
- * @kind: how it was entered
+ * @frame: the scope
  *
- * Return: 0, or -ENOMEM with a sentence.
+ * Return: 0; -EBUSY if the innermost scope was left by longjmp(); -ENOMEM; with
+ * a sentence.
  */
-int tmk__thread_frame_push(struct tmk__thread *self, struct tmk__ws *ws,
-			   enum tmk__frame_kind kind)
+int tmk__thread_frame_push(struct tmk__thread *self,
+			   const struct tmk__frame *frame)
 {
 	struct tmk__frame *frames;
+
+	if (self->depth && guard_is_gone(&self->frames[self->depth - 1]))
+		return refuse_left(&self->frames[self->depth - 1]);
 
 	if (self->depth == self->room) {
 		frames = tmk__fault("frames") ?
@@ -158,6 +198,6 @@ int tmk__thread_frame_push(struct tmk__thread *self, struct tmk__ws *ws,
 		self->frames = frames;
 		self->room *= 2;
 	}
-	self->frames[self->depth++] = (struct tmk__frame){ ws, kind };
+	self->frames[self->depth++] = *frame;
 	return 0;
 }

@@ -11,6 +11,9 @@
  *	workspace_block.c   the block: learning, growth, its region
  *	workspace_alloc.c   where an allocation goes when the fast path says no
  *	workspace_spill.c   memory beside the block
+ *	workspace_ring.c    rings: reset policy ENDOFBUFFER
+ *	workspace_file.c    blocks in files
+ *	workspace_report.c  a table of everybody's workspaces
  *
  * A workspace is used by the thread that made it and by no other, so nothing
  * here is locked; what other threads may read (handle, thread) is atomic.
@@ -36,21 +39,51 @@
 
 struct tmk__thread;
 
-/* Memory beside the block, freed as a whole. Filled from the last chunk. */
+/* Memory beside the block. Allocations of one age share chunks. */
 struct tmk__spill_chunk {
 	struct tmk_region *region;
 	char *base;
 	size_t bytes;
+	uint64_t age; /* the cycle or step that it is of */
+	uint64_t used; /* bytes handed out, in */
+	uint64_t count; /* so many allocations */
 };
 
+/* Filled from the last chunk, freed from the oldest age on. */
 struct tmk__spill {
 	struct tmk__spill_chunk *chunks; /* oldest first */
 	uint32_t chunks_nr;
 	uint32_t chunks_room;
-	char *base; /* of the chunk that is being filled */
-	size_t offset;
-	size_t bytes;
+	uint32_t filling; /* the chunk that is being filled: its */
+	size_t offset; /* room begins here */
 	size_t next_bytes; /* how large the next chunk shall be */
+	enum tmk_use use; /* what the ledger shows */
+	uint64_t used; /* bytes handed out and not freed, in */
+	uint64_t count; /* so many allocations */
+};
+
+/* A block in a file; workspace_file.c. */
+struct tmk__ws_file {
+	char *base; /* NULL: there is none */
+	uint64_t bytes; /* mapped, and charged as TMK_KIND_FILE */
+};
+
+/*
+ * Where a ring is. Positions grow for ever: lap + offset. A tensor's mark is
+ * the position of its memory; it is stale once the ring was handed out beyond
+ * mark + end, which is kept as the cell's floor.
+ */
+struct tmk__ring {
+	uint64_t end; /* it wraps here: a multiple of the ring's block */
+	uint64_t lap; /* position of offset 0 */
+	uint64_t start; /* offset at which the present scope began */
+	uint64_t trimmed_step; /* when @trimmed began */
+	bool trimmed; /* a cycle was too large: all is pinned for a while */
+	bool wrapped; /* in this scope, over memory of earlier ones */
+	uint32_t head; /* headers of tensors, oldest first; 0 = none */
+	uint32_t tail;
+	uint32_t fresh; /* headers [fresh, fresh_end) were never used */
+	uint32_t fresh_end;
 };
 
 struct tmk__ws {
@@ -59,7 +92,7 @@ struct tmk__ws {
 	struct tmk__thread *thread; /* NULL once destroyed */
 	char *base; /* the block */
 	size_t offset; /* a multiple of the alignment, as is @end */
-	size_t end; /* room ends here: @size while open, else @offset */
+	size_t end; /* room ends here; @offset where each request is a case */
 	size_t mask; /* alignment - 1 */
 	uint64_t allocations;
 
@@ -75,23 +108,32 @@ struct tmk__ws {
 	uint64_t gen_end; /* the first generation that needs new extents */
 	uint32_t cell_nr;
 	bool open;
+	bool is_ring;
+	bool off; /* use is toggled off for this scope */
+	bool bypass; /* debug: whatever is asked for is had outside */
+	bool borrowed;
 
 	/* Counters: names as in struct tmk_workspace_info. */
+	size_t cycle_base; /* this cycle in the block: @offset - @cycle_base, */
+	uint64_t beside; /* and beside it */
 	uint64_t size;
 	uint64_t block;
 	uint64_t last;
 	uint64_t max;
 	uint64_t cycles;
 	uint64_t step;
-	uint64_t spilled_bytes;
-	uint64_t spilled_count;
 	uint64_t spilled_total;
 
-	struct tmk_region *region; /* behind the block */
-	struct tmk__spill spill;
+	struct tmk_region *region; /* behind the block; or */
+	struct tmk__ws_file file;
+	struct tmk__ring ring;
+	struct tmk__spill spill; /* aged in cycles */
+	struct tmk__spill pinned; /* aged in steps */
+	struct tmk__spill outside; /* had while use was toggled off */
 	struct tmk_workspace_opts opts; /* checked, normalised */
 	struct tmk__ws *next; /* of the same thread */
 	uint32_t next_free; /* of the table */
+	pid_t tid; /* the thread that made it, for people */
 	pid_t pid; /* the process that made it, */
 	bool inherited; /* which is the parent of this one */
 	char region_name[TMK_NAME_BYTES];
@@ -101,10 +143,14 @@ struct tmk__ws {
 enum tmk__frame_kind {
 	TMK__FRAME_OPEN = 1, /* the workspace was opened here */
 	TMK__FRAME_REENTER, /* it was open and innermost already */
+	TMK__FRAME_BORROW, /* it was open further out */
+	TMK__FRAME_OUT, /* no workspace is current */
 };
 
 struct tmk__frame {
-	struct tmk__ws *ws;
+	struct tmk__ws *ws; /* whose scope it is; NULL: scope-out */
+	struct tmk__ws *current; /* what new tensors go to, or NULL */
+	const struct tmk_workspace_scope *guard; /* NULL: plain begin and end */
 	enum tmk__frame_kind kind;
 };
 
@@ -183,7 +229,7 @@ static inline struct tmk__ws *tmk__ws_innermost(void)
 
 	if (!self || !self->depth)
 		return NULL;
-	return self->frames[self->depth - 1].ws;
+	return self->frames[self->depth - 1].current;
 }
 
 /** tmk__ws_gen() - the generation as users see it */
@@ -200,11 +246,29 @@ static inline size_t tmk__ws_align(const struct tmk__ws *ws, size_t bytes)
 /** tmk__ws_cycle() - what this cycle has allocated, in the block and beside */
 static inline uint64_t tmk__ws_cycle(const struct tmk__ws *ws)
 {
-	return ws->offset + ws->spilled_bytes;
+	return ws->offset - ws->cycle_base + ws->beside;
+}
+
+/** tmk__ws_total() - what counts against max_total_bytes */
+static inline uint64_t tmk__ws_total(const struct tmk__ws *ws)
+{
+	return ws->size + ws->spill.used + ws->pinned.used + ws->outside.used;
+}
+
+/** tmk__ws_room_set() - the offset or the state changed: how far is it free? */
+static inline void tmk__ws_room_set(struct tmk__ws *ws)
+{
+	bool plain = ws->open && !ws->is_ring && !ws->off && !ws->bypass &&
+		     ws->opts.debug == TMK_WS_DEBUG_DISABLED;
+
+	ws->end = plain ? ws->size : ws->offset;
 }
 
 /* workspace_alloc.c */
-int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes);
+int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero);
+int tmk__ws_alloc_beside(void **out, struct tmk__ws *ws,
+			 struct tmk__spill *spill, size_t n);
+int tmk__ws_refuse_full(const struct tmk__ws *ws, size_t n);
 int tmk__ws_clear(void *p, size_t bytes);
 int tmk__ws_slot_slow(struct tmk__ws *ws);
 
@@ -214,7 +278,7 @@ int tmk__ws_slot_slow(struct tmk__ws *ws);
  *
  * If @bytes is at most the room then so is @bytes rounded up, because room is
  * a multiple of the alignment: nothing can overflow. 0 bytes wrap around and
- * go the slow way, as does a workspace that is closed (no room).
+ * go the slow way, as do rings and a workspace that is closed (no room).
  */
 static inline int tmk__ws_alloc(void **out, struct tmk__ws *ws, size_t bytes,
 				bool zero)
@@ -222,7 +286,7 @@ static inline int tmk__ws_alloc(void **out, struct tmk__ws *ws, size_t bytes,
 	char *p;
 
 	if (__builtin_expect(bytes - 1 >= ws->end - ws->offset, 0))
-		return tmk__ws_alloc_slow(out, ws, bytes);
+		return tmk__ws_alloc_slow(out, ws, bytes, zero);
 	p = ws->base + ws->offset;
 	ws->offset += tmk__ws_align(ws, bytes);
 	ws->allocations++;
@@ -253,12 +317,28 @@ static inline int tmk__ws_slot_take(struct tmk_tensor **out,
 	return 0;
 }
 
+/* workspace_ring.c */
+uint64_t tmk__ring_block(const struct tmk__ws *ws, uint64_t need);
+uint64_t tmk__ring_size(const struct tmk__ws *ws, uint64_t block);
+uint64_t tmk__ring_length(const struct tmk__ws *ws);
+int tmk__ring_alloc(void **out, struct tmk__ws *ws, size_t n);
+int tmk__ring_slot(struct tmk__ws *ws);
+void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header);
+void tmk__ring_block_made(struct tmk__ws *ws);
+void tmk__ring_scope_begin(struct tmk__ws *ws);
+void tmk__ring_scope_end(struct tmk__ws *ws, uint64_t cycle);
+void tmk__ring_free(struct tmk__ws *ws, struct tmk__spill *spill,
+		    uint64_t age);
+bool tmk__ring_over(const struct tmk__ws *ws);
+
 /** tmk__ws_slot_commit() - the header is filled in: the handle is valid */
 static inline void tmk__ws_slot_commit(struct tmk__tensor *header,
 				       struct tmk__ws *ws)
 {
 	header->refs = 1;
 	header->region = NULL;
+	if (__builtin_expect(ws->is_ring, 0))
+		tmk__ring_enlist(ws, header);
 	ws->slot++;
 	__atomic_store_n(&header->seq, ws->seq, __ATOMIC_RELEASE);
 }
@@ -270,6 +350,7 @@ int tmk__ws_id_check(const char *id);
 uint64_t tmk__ws_size_initial(const struct tmk_workspace_opts *opts);
 uint64_t tmk__ws_size_learned(const struct tmk_workspace_opts *opts,
 			      uint64_t need);
+uint64_t tmk__ws_size_cap(const struct tmk_workspace_opts *opts);
 uint64_t tmk__align_up(uint64_t bytes, uint64_t alignment);
 
 /* workspace_table.c */
@@ -284,13 +365,14 @@ void tmk__ws_table_disown(void);
 
 /* workspace_thread.c */
 int tmk__thread_self(struct tmk__thread **out);
-int tmk__thread_frame_push(struct tmk__thread *self, struct tmk__ws *ws,
-			   enum tmk__frame_kind kind);
+int tmk__thread_frame_push(struct tmk__thread *self,
+			   const struct tmk__frame *frame);
 
 /* workspace_scope.c */
 int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,
 		 const char *what);
 int tmk__ws_not_mine(const struct tmk__ws *ws, const char *what);
+struct tmk__ws *tmk__ws_parent(void);
 
 /* workspace.c */
 void tmk__ws_destroy(struct tmk__ws *ws);
@@ -304,7 +386,17 @@ int tmk__ws_region(struct tmk_region **out, struct tmk__ws *ws, uint64_t bytes,
 		   enum tmk_use use);
 
 /* workspace_spill.c */
-int tmk__ws_spill_alloc(void **out, struct tmk__ws *ws, size_t n);
-void tmk__ws_spill_free(struct tmk__ws *ws);
+int tmk__ws_spill_alloc(void **out, struct tmk__ws *ws,
+			struct tmk__spill *spill, size_t n, uint64_t age);
+void tmk__ws_spill_free(struct tmk__spill *spill, uint64_t age);
+void tmk__ws_spill_destroy(struct tmk__spill *spill);
+
+/* workspace_file.c */
+int tmk__ws_file_create(struct tmk__ws *ws, const char *path,
+			const char *temp_dir);
+void tmk__ws_file_destroy(struct tmk__ws *ws);
+
+/* workspace_report.c */
+void tmk__ws_dump(void);
 
 #endif /* TMK_WS_H */

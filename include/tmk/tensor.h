@@ -13,7 +13,9 @@
  * A struct tmk_tensor * is a handle and no address. It is told from every
  * other one that ever was, however often its memory was reused: a tensor whose
  * scope has ended, whose workspace is destroyed or that was put for the last
- * time is refused with -ESTALE by every function here, in every build. Any
+ * time is refused with -ESTALE by every function here, in every build. (A ring
+ * keeps its tensors valid beyond the scope, until their memory is handed out
+ * again.) Any
  * thread may use a tensor while its scope is open; only the workspace's own
  * thread may make views of it (-EPERM).
  *
@@ -62,8 +64,10 @@ TMK_API const char *tmk_dtype_name(enum tmk_dtype dtype);
  *
  * Its elements are not initialised; see tmk_tensor_zero().
  *
- * Return: 0; -EINVAL; -EOPNOTSUPP for a type without arithmetic here;
- * -EOVERFLOW; what tmk_workspace_alloc() or tmk_region_create() return.
+ * Any type can be held, viewed and copied; functions that compute say which
+ * ones they take.
+ *
+ * Return: 0; -EINVAL; -EOVERFLOW; what tmk_workspace_alloc() or tmk_region_create() return.
  */
 TMK_API TMK_MUST_CHECK int tmk_tensor_create(struct tmk_tensor **out,
 					     enum tmk_dtype dtype, int rank,
@@ -134,6 +138,69 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_dup(struct tmk_tensor **out,
 TMK_API TMK_MUST_CHECK int tmk_tensor_detach(struct tmk_tensor **out,
 					     struct tmk_tensor *tensor);
 
+/**
+ * tmk_tensor_migrate() - bring it into the current workspace
+ * @out: a dense copy there, also of a detached tensor; the tensor as it is, with
+ *	one more reference, if it is there already or no workspace is current
+ * @tensor: any
+ * @detach: detach it if no workspace is current
+ *
+ * Return: 0, -ESTALE, or as tmk_tensor_create().
+ */
+TMK_API TMK_MUST_CHECK int tmk_tensor_migrate(struct tmk_tensor **out,
+					      struct tmk_tensor *tensor,
+					      bool detach);
+
+/**
+ * tmk_tensor_leverage() - hand it up to the workspace that was current when the
+ * current one was opened
+ * @out: a dense copy there, or detached if there is none; the tensor as it is,
+ *	with one more reference, if it is there already or detached
+ * @tensor: any
+ *
+ * Return: 0, -ESTALE, or as tmk_tensor_create().
+ */
+TMK_API TMK_MUST_CHECK int tmk_tensor_leverage(struct tmk_tensor **out,
+					       struct tmk_tensor *tensor);
+
+/**
+ * tmk_tensor_leverage_to() - bring it into a given open workspace
+ * @out: a dense copy there; the tensor as it is, with one more reference, if it
+ *	is there already or detached
+ * @tensor: any
+ * @ws: of this thread
+ *
+ * Return: 0; -ESTALE for the tensor or the workspace; -EPERM; -ENOTCONN if @ws
+ * is not open; or as tmk_tensor_create().
+ */
+TMK_API TMK_MUST_CHECK int tmk_tensor_leverage_to(struct tmk_tensor **out,
+						  struct tmk_tensor *tensor,
+						  struct tmk_workspace *ws);
+
+/**
+ * tmk_tensor_leverage_or_detach() - as leverage_to if @ws is an open workspace
+ * of this thread, else as detach
+ *
+ * Return: 0, -ESTALE, or as tmk_tensor_create().
+ */
+TMK_API TMK_MUST_CHECK int tmk_tensor_leverage_or_detach(
+	struct tmk_tensor **out, struct tmk_tensor *tensor,
+	struct tmk_workspace *ws);
+
+/**
+ * tmk_tensor_close() - give its memory back now, whoever has references
+ * @tensor: detached, and the one that its memory was made for
+ *
+ * It and all views of it are stale afterwards.
+ *
+ * Return: 0; -EINVAL for a view, a tensor of a workspace (its memory goes with
+ * the scope) and one over a region; -ESTALE.
+ */
+TMK_API int tmk_tensor_close(struct tmk_tensor *tensor);
+
+/** tmk_tensor_is_closeable() - could it be closed? false if stale */
+TMK_API bool tmk_tensor_is_closeable(const struct tmk_tensor *tensor);
+
 /** tmk_tensor_get() - take a reference. Return: @tensor. */
 TMK_API struct tmk_tensor *tmk_tensor_get(struct tmk_tensor *tensor);
 
@@ -142,6 +209,9 @@ TMK_API void tmk_tensor_put(struct tmk_tensor *tensor);
 
 /** tmk_tensor_is_attached() - its memory is of a workspace, or was if stale */
 TMK_API bool tmk_tensor_is_attached(const struct tmk_tensor *tensor);
+
+/** tmk_tensor_is_in_scope() - it may be used now: tmk_tensor_check() without words */
+TMK_API bool tmk_tensor_is_in_scope(const struct tmk_tensor *tensor);
 
 /** tmk_tensor_workspace() - that workspace, or NULL (also if destroyed) */
 TMK_API struct tmk_workspace *tmk_tensor_workspace(

@@ -29,7 +29,10 @@
  * After fork() the parent's workspaces are the parent's: the child is refused
  * with -EPERM and finds the tensors in them stale. It may create its own.
  *
- * A scope that is left by longjmp() stays open.
+ * A scope that is left by longjmp() stays open. If it was opened with
+ * TMK_WORKSPACE_SCOPE, the thread's next scope is refused with -EBUSY until it
+ * has been closed with tmk_workspace_pop(); or the macro's next scope further out
+ * ends and closes it with itself.
  */
 #ifndef TMK_WORKSPACE_H
 #define TMK_WORKSPACE_H
@@ -102,12 +105,16 @@ enum tmk_ws_debug {
  * @region: kind, flags and node of the memory, of the block and of spills. Kind 0,
  *	the default: huge pages where rounding up to 2 MiB adds at most an eighth,
  *	base pages otherwise. Name NULL: the workspace's id
- * @path: for TMK_WS_LOCATION_FILE: a file, or NULL for an unnamed one
+ * @path: for TMK_WS_LOCATION_FILE: a file, or NULL for an unnamed one. One that
+ *	has contents keeps them; it is made longer where @initial_bytes is more
  * @temp_dir: for TMK_WS_LOCATION_FILE without @path, NULL = TMPDIR or /tmp
  *
  * The block is align(need x (1 + overallocation_limit)) bytes, at least
  * @min_bytes, at most @max_bytes and @max_total_bytes rounded down to the
- * alignment; need is @initial_bytes or what was learned.
+ * alignment; need is @initial_bytes or what was learned. A ring has blocks of
+ * align(need x 1.3) and limit + 1 of them. A file has what was asked for.
+ *
+ * TMK_WORKSPACES_DEBUG in the environment sets @debug where it is DISABLED.
  */
 struct tmk_workspace_opts {
 	size_t opts_size;
@@ -156,12 +163,13 @@ static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
 /**
  * struct tmk_workspace_info - every counter of a workspace
  * @size: bytes of the block, 0 while there is none
- * @offset: where in the block the next allocation goes, 0 while closed
+ * @offset: where in the block the next allocation goes; 0 while closed, except
+ *	of rings
  * @block: the need that @size was learned from, without head-room (rings: one
  *	block of the ring); 0 if it was not learned
  * @cycle: bytes allocated in this cycle, spilled ones included
  * @last: @cycle of the cycle before
- * @max: the largest @cycle so far
+ * @max: the largest @cycle so far; of a ring at least @block
  * @cycles: scopes that were closed
  * @step: rounds of the ring; cycles after the first otherwise
  * @generation: counts openings; a tensor remembers the one it was made in
@@ -170,7 +178,7 @@ static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
  * @spilled_total: allocations beside the block, ever
  * @pinned_bytes: bytes of pinned entries (rings)
  * @pinned_count: number of pinned entries
- * @external_count: allocations that the workspace frees with its scope
+ * @external_count: spilled ones, and those made while use was toggled off
  * @allocations: allocations served, ever
  * @region_bytes: bytes of the region behind the block
  * @open: the workspace is open
@@ -207,6 +215,19 @@ struct tmk_workspace_info {
  * refused; -EOPNOTSUPP for a configuration that this version does not offer.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_create(
+	struct tmk_workspace **out, const char *id,
+	const struct tmk_workspace_opts *opts);
+
+/**
+ * tmk_workspace_ensure() - the workspace of that name, made if there is none
+ * @out: the workspace
+ * @id: its name
+ * @opts: its configuration. NULL takes one that exists as it is
+ *
+ * Return: 0; -EEXIST if it exists with another configuration; else as
+ * tmk_workspace_create().
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_ensure(
 	struct tmk_workspace **out, const char *id,
 	const struct tmk_workspace_opts *opts);
 
@@ -251,6 +272,44 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_push(struct tmk_workspace *ws);
  */
 TMK_API int tmk_workspace_pop(struct tmk_workspace *ws);
 
+/**
+ * tmk_workspace_borrow() - make an open workspace current that is further out
+ * @ws: new tensors go there until tmk_workspace_pop() gives it back
+ *
+ * It is a scope of the stack, but no cycle: nothing is reset, nothing freed.
+ *
+ * Return: 0; -ENOTCONN if it is not open; -EBUSY if it is borrowed already;
+ * -EPERM; -ESTALE.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_borrow(struct tmk_workspace *ws);
+
+/**
+ * tmk_workspace_scope_out() - no workspace is current until
+ * tmk_workspace_scope_in(): new tensors are detached
+ *
+ * Return: 0; -ENOMEM.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_scope_out(void);
+
+/**
+ * tmk_workspace_scope_in() - what was current before the scope-out is so again
+ *
+ * Return: 0; -EINVAL if the innermost scope is no scope-out (nothing happened).
+ */
+TMK_API int tmk_workspace_scope_in(void);
+
+/**
+ * tmk_workspace_toggle() - switch the use of its block off or on
+ * @ws: a workspace of this thread; closing it switches it on again
+ * @on: what to do
+ *
+ * While it is off, memory is had outside of the block: it counts as
+ * external_count and not as part of the cycle, and is freed with the scope.
+ *
+ * Return: 0; -EPERM; -ESTALE.
+ */
+TMK_API int tmk_workspace_toggle(struct tmk_workspace *ws, bool on);
+
 /** tmk_workspace_current() - the innermost open one of this thread, or NULL */
 TMK_API struct tmk_workspace *tmk_workspace_current(void);
 
@@ -264,7 +323,7 @@ TMK_API struct tmk_workspace *tmk_workspace_current(void);
  * Memory in the block holds what an earlier cycle left there unless @zero.
  *
  * Return: 0; -EINVAL for 0 bytes; -EOVERFLOW; -ESTALE or -EPERM as for push;
- * -ENOTCONN if it is not open; -ENOMEM or -EDQUOT if it did not fit and the
+ * -ENOTCONN if it is not open; -EOPNOTSUPP if it is bypassed; -ENOMEM or -EDQUOT if it did not fit and the
  * spill was refused: no counter has changed then.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
@@ -303,42 +362,75 @@ TMK_API int tmk_workspace_info(struct tmk_workspace_info *out,
 TMK_API const struct tmk_region *tmk_workspace_region(
 	const struct tmk_workspace *ws);
 
-/*
- * The scope idiom: TMK_WORKSPACE_SCOPE(ws) { ... } runs the block with @ws open
- * and closes it however the block is left (break, return and goto included; not
- * longjmp). If the workspace cannot be opened the block is skipped: check with
- * tmk_workspace_push() instead where that matters.
+/**
+ * tmk_workspace_report() - write a table of all threads' workspaces
+ * @fd: where to
+ *
+ * For people. Other threads go on meanwhile, so a line may be a moment old. The
+ * same is written when memory is refused, to the file that TMK_DUMP_ON_OOM names
+ * ("stderr" for standard error).
+ *
+ * Return: 0, or -errno of write().
  */
-struct tmk__scope {
-	struct tmk_workspace *ws;
-	int once;
+TMK_API int tmk_workspace_report(int fd);
+
+enum tmk_scope_kind {
+	TMK_SCOPE_WORKSPACE = 0, /* push and pop */
+	TMK_SCOPE_BORROW,
+	TMK_SCOPE_OUT,
 };
 
-static inline struct tmk__scope tmk__scope_begin(struct tmk_workspace *ws)
-{
-	struct tmk__scope scope = { ws, 1 };
+/**
+ * struct tmk_workspace_scope - what the scope macros keep on the stack
+ * @ws: the workspace, NULL for TMK_SCOPE_OUT
+ * @kind: how it is entered
+ * @state: 0 before and after
+ */
+struct tmk_workspace_scope {
+	struct tmk_workspace *ws;
+	enum tmk_scope_kind kind;
+	int state;
+};
 
-	if (tmk_workspace_push(ws)) {
-		scope.ws = NULL;
-		scope.once = 0;
-	}
-	return scope;
-}
+#define TMK__SCOPE_OPEN 0x74736370 /* state; improbable on a stack by chance */
 
-static inline void tmk__scope_end(struct tmk__scope *scope)
-{
-	if (scope->ws)
-		(void)tmk_workspace_pop(scope->ws);
-}
+/**
+ * tmk_workspace_scope_begin() - the beginning of a scope macro
+ * @scope: a variable of the function that has the scope
+ *
+ * Return: true if it was opened just now; false if it cannot be opened (the
+ * sentence is set), or was before.
+ */
+TMK_API bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope);
+
+/**
+ * tmk_workspace_scope_end() - the end of a scope macro
+ * @scope: closed, with all that was opened inside of it and left open
+ */
+TMK_API void tmk_workspace_scope_end(struct tmk_workspace_scope *scope);
+
+/*
+ * The scope idiom: TMK_WORKSPACE_SCOPE(ws) { ... } runs the block with @ws open
+ * and closes it however the block is left (break, continue, return and goto
+ * included; not longjmp). If the workspace cannot be opened the block is
+ * skipped: check with tmk_workspace_push() instead where that matters. The same
+ * for borrowing and for scope-out.
+ */
 
 /* A name of its own for each use: scopes may be nested. */
 #define TMK__SCOPE_NAME(number) TMK__SCOPE_NAME_(number)
 #define TMK__SCOPE_NAME_(number) tmk__scope_##number
-#define TMK__SCOPE(ws, name)                                            \
-	for (struct tmk__scope __attribute__((cleanup(tmk__scope_end))) \
-	     name = tmk__scope_begin(ws);                               \
-	     name.once; name.once = 0)
+#define TMK__SCOPE(ws, kind, name)                                 \
+	for (struct tmk_workspace_scope __attribute__((            \
+		     cleanup(tmk_workspace_scope_end))) name = {   \
+		     ws, kind, 0 };                                \
+	     tmk_workspace_scope_begin(&name);)
 
-#define TMK_WORKSPACE_SCOPE(ws) TMK__SCOPE(ws, TMK__SCOPE_NAME(__COUNTER__))
+#define TMK_WORKSPACE_SCOPE(ws) \
+	TMK__SCOPE(ws, TMK_SCOPE_WORKSPACE, TMK__SCOPE_NAME(__COUNTER__))
+#define TMK_WORKSPACE_BORROW(ws) \
+	TMK__SCOPE(ws, TMK_SCOPE_BORROW, TMK__SCOPE_NAME(__COUNTER__))
+#define TMK_WORKSPACE_SCOPE_OUT() \
+	TMK__SCOPE(NULL, TMK_SCOPE_OUT, TMK__SCOPE_NAME(__COUNTER__))
 
 #endif /* TMK_WORKSPACE_H */

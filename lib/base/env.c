@@ -18,6 +18,7 @@
 enum env_kind {
 	ENV_CHOICE, /* one of a few words */
 	ENV_BYTES, /* a limit or size, as tmk_bytes_parse() reads it */
+	ENV_PATH, /* the name of a file or directory */
 };
 
 /**
@@ -47,6 +48,11 @@ static const struct env_row rows[TMK__ENV_NR] = {
 		"what computes matrix products; another word is an error",
 		{ "openblas", "ref" },
 	},
+	[TMK__ENV_DUMP_ON_OOM] = {
+		"TMK_DUMP_ON_OOM", ENV_PATH, "not set",
+		"file that a refused allocation writes all workspaces to",
+		{ NULL },
+	},
 	[TMK__ENV_INITIAL_BYTES] = {
 		"TMK_INITIAL_BYTES", ENV_BYTES, "0",
 		"reserved and populated when the library is opened", { NULL },
@@ -63,6 +69,15 @@ static const struct env_row rows[TMK__ENV_NR] = {
 	[TMK__ENV_MAX_PHYSICAL_BYTES] = {
 		"TMK_MAX_PHYSICAL_BYTES", ENV_BYTES, "50%",
 		"process limit on bytes that occupy RAM", { NULL },
+	},
+	[TMK__ENV_TMPDIR] = {
+		"TMPDIR", ENV_PATH, "/tmp",
+		"where workspaces in unnamed files are", { NULL },
+	},
+	[TMK__ENV_WORKSPACES_DEBUG] = {
+		"TMK_WORKSPACES_DEBUG", ENV_CHOICE, "disabled",
+		"debug mode of all workspaces that set none",
+		{ "disabled", "spill_everything", "bypass_everything" },
 	},
 };
 

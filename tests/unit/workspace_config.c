@@ -212,27 +212,23 @@ TEST(values_outside_of_their_enum)
 
 TEST(not_offered_is_said)
 {
-	struct tmk_workspace_opts o;
+	struct tmk_workspace_opts o = defaults();
 
-#define LACKS(field, value, word)                             \
-	do {                                                  \
-		o = defaults();                               \
-		o.field = (value);                            \
-		EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, word)); \
-	} while (0)
-	LACKS(flags, TMK_WS_F_SHARED, "shared");
-	LACKS(learning, TMK_WS_LEARN_OVER_TIME, "OVER_TIME");
-	LACKS(debug, TMK_WS_DEBUG_SPILL_EVERYTHING, "debug");
-	LACKS(debug, TMK_WS_DEBUG_BYPASS_EVERYTHING, "debug");
-#undef LACKS
-	o = defaults();
-	o.reset = TMK_WS_RESET_ENDOFBUFFER;
-	o.overallocation_limit = 3;
-	EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, "ring"));
-	o = defaults();
+	o.flags = TMK_WS_F_SHARED;
+	EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, "shared"));
+}
+
+TEST(a_file_needs_one_place_and_a_size)
+{
+	struct tmk_workspace_opts o = defaults();
+
 	o.location = TMK_WS_LOCATION_FILE;
 	o.learning = TMK_WS_LEARN_NONE;
-	EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, "files"));
+	EXPECT_EQ(0, refused(&o, -EINVAL, "initial_bytes"));
+	o.initial_bytes = 4096;
+	o.path = "/tmp/x";
+	o.temp_dir = "/tmp";
+	EXPECT_EQ(0, refused(&o, -EINVAL, "contradict"));
 }
 
 TEST(region_options_must_make_sense)
