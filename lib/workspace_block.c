@@ -119,10 +119,8 @@ static int ring_learn(struct tmk__ws *ws, uint64_t need)
 	} else {
 		err = block_replace(ws, size, block);
 	}
-	if (!err) {
-		ws->max = TMK__MAX(ws->max, block);
+	if (!err)
 		ws->ring.trimmed = false;
-	}
 	return err;
 }
 

@@ -32,6 +32,7 @@
 #define TMKCTL_OPT_SYSFS (1u << 1)
 #define TMKCTL_OPT_WATCH (1u << 2)
 #define TMKCTL_OPT_ROOT (1u << 3)
+#define TMKCTL_OPT_STRICT (1u << 4)
 
 /**
  * struct tmkctl - what the command line said
@@ -39,6 +40,7 @@
  * @root: --root: prefix of every path that doctor looks at, "" by default
  * @json: --json
  * @pretty: --pretty: the JSON on many lines
+ * @strict: --strict: stop at the first error
  * @watch: --watch: seconds between two tables, 0 = print once
  */
 struct tmkctl {
@@ -46,6 +48,7 @@ struct tmkctl {
 	const char *root;
 	bool json;
 	bool pretty;
+	bool strict;
 	double watch;
 };
 
@@ -69,9 +72,10 @@ struct tmkctl_cmd {
 	int (*run)(const struct tmkctl *ctl, int argc, char **argv);
 };
 
-/* cmd_status.c, cmd_limit.c, cmd_doctor.c: each ends with a nameless row. */
+/* cmd_status.c, cmd_limit.c, cmd_replay.c, cmd_doctor.c: each ends with a nameless row. */
 extern const struct tmkctl_cmd tmkctl_status_cmds[];
 extern const struct tmkctl_cmd tmkctl_limit_cmds[];
+extern const struct tmkctl_cmd tmkctl_replay_cmds[];
 extern const struct tmkctl_cmd tmkctl_doctor_cmds[];
 
 /**

@@ -69,6 +69,7 @@ static const struct tmkctl_object {
 } objects[] = {
 	{ "status", tmkctl_status_cmds },
 	{ "limit", tmkctl_limit_cmds },
+	{ "replay", tmkctl_replay_cmds },
 	{ "doctor", tmkctl_doctor_cmds },
 	{ "version", version_cmds },
 	{ "help", help_cmds },
@@ -88,6 +89,7 @@ static const struct tmkctl_option {
 	  "read DIR (default: TMK_SYSFS or " TMKCTL_SYSFS ")" },
 	{ TMKCTL_OPT_ROOT, "--root DIR",
 	  "look at DIR/proc, DIR/sys and DIR/dev (for tests)" },
+	{ TMKCTL_OPT_STRICT, "--strict", "stop at the first error" },
 	{ 0, "-h, --help", "how to use it" },
 };
 
@@ -151,7 +153,7 @@ static const struct tmkctl_object *find_object(const char *name)
 		if (!strcmp(objects[i].name, name))
 			return &objects[i];
 	tmkctl_fail(TMKCTL_USAGE,
-		    "there is no object '%s'; there are status, limit, doctor, version and help",
+		    "there is no object '%s'; there are status, limit, replay, doctor, version and help",
 		    name);
 	return NULL;
 }
@@ -230,6 +232,7 @@ static int parse_options(struct tmkctl *ctl, struct parsed *out, int argc,
 		{ "watch", required_argument, NULL, 'w' },
 		{ "sysfs", required_argument, NULL, 's' },
 		{ "root", required_argument, NULL, 'r' },
+		{ "strict", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -258,6 +261,10 @@ static int parse_options(struct tmkctl *ctl, struct parsed *out, int argc,
 			ctl->root = optarg;
 			out->opts |= TMKCTL_OPT_ROOT;
 			break;
+		case 'S':
+			ctl->strict = true;
+			out->opts |= TMKCTL_OPT_STRICT;
+			break;
 		case 'h':
 			out->help = true;
 			break;
@@ -275,7 +282,7 @@ static int check_use(const struct tmkctl_object *object,
 		     const struct tmkctl_cmd *cmd, unsigned int opts, int argc)
 {
 	static const char *const names[] = { "--json", "--sysfs", "--watch",
-					     "--root" };
+					     "--root", "--strict" };
 	const char *space = cmd->name ? " " : "";
 	const char *name = cmd->name ? cmd->name : "";
 	unsigned int i;

@@ -169,7 +169,7 @@ static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
  *	block of the ring); 0 if it was not learned
  * @cycle: bytes allocated in this cycle, spilled ones included
  * @last: @cycle of the cycle before
- * @max: the largest @cycle so far; of a ring at least @block
+ * @max: the largest @cycle so far
  * @cycles: scopes that were closed
  * @step: rounds of the ring; cycles after the first otherwise
  * @generation: counts openings; a tensor remembers the one it was made in

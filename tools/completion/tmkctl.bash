@@ -43,13 +43,18 @@ _tmkctl() {
 		case ${object:-status}${command:+ $command} in
 		status) words="--json --pretty --watch --sysfs --help" ;;
 		"limit set") words="--sysfs --help" ;;
+		replay) words="--strict --help" ;;
 		*) words="--json --pretty --sysfs --help" ;;
 		esac
 	else
 		case $object${command:+ $command} in
-		"") words="status limit doctor version help" ;;
+		"") words="status limit replay doctor version help" ;;
 		limit) words="get set" ;;
-		help) words="status limit doctor version" ;;
+		help) words="status limit replay doctor version" ;;
+		replay)
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+			;;
 		"limit get" | "limit set")
 			if [ $args = 0 ]; then
 				mapfile -t COMPREPLY < <(compgen -W "$(_tmkctl_cgroups)" -- "$cur")
