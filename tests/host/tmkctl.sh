@@ -414,7 +414,8 @@ test_usage_errors() {
 		"--nonsense" "-x" "-jx" "--json=1" "--watch" "--watch 0"
 		"--watch -1" "--watch junk" "--watch nan" "--watch 1s" "--sysfs"
 		"doctor --watch 1" "limit set /a max=1 --json" "status --root /"
-		"help nothing" "version --watch 1")
+		"help nothing" "version --watch 1" "replay" "replay /a /b" "replay /a --json"
+		"status --strict")
 
 	tree
 	for words in "${cases[@]}"; do
@@ -430,7 +431,7 @@ test_help() {
 	local words
 
 	for words in --help help -h "status --help" "limit --help" "limit set --help" \
-		"limit get -h" "doctor --help" "help limit" "version --help"; do
+		"limit get -h" "replay --help" "doctor --help" "help limit" "version --help"; do
 		# shellcheck disable=SC2086
 		run tmkctl $words
 		expect_rc 0
@@ -462,7 +463,7 @@ test_completion() {
 		echo "${COMPREPLY[*]}"
 	}
 	tree
-	[ "$(complete_words tmkctl '')" = "status limit doctor version help" ]
+	[ "$(complete_words tmkctl '')" = "status limit replay doctor version help" ]
 	[ "$(complete_words tmkctl li)" = limit ]
 	[ "$(complete_words tmkctl limit '')" = "get set" ]
 	[ "$(complete_words tmkctl limit set /demo/)" = "/demo/team-b /demo/team-a" ] ||
