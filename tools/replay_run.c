@@ -345,6 +345,36 @@ static int run_use(struct replay *r, const struct replay_statement *s)
 	return 0;
 }
 
+/* fill LABEL BYTE, verify LABEL BYTE: is what was written still there? */
+static int run_fill(struct replay *r, const struct replay_statement *s)
+{
+	struct replay_name *label;
+	unsigned char *p;
+	uint64_t value;
+	int64_t i, nr;
+	int err;
+
+	if (tmkctl_u64_parse(&value, s->argv[2]) || value > 255)
+		return replay_error(r, -EINVAL, "%s is no byte", s->argv[2]);
+	err = tensor(&label, r, s->argv[1]);
+	if (!err)
+		err = tmk_tensor_check(label->tensor, s->argv[1]);
+	if (err)
+		return err;
+	p = tmk_tensor_data(label->tensor);
+	nr = tmk_tensor_nr(label->tensor);
+	if (!strcmp(s->argv[0], "fill")) {
+		memset(p, (int)value, (size_t)nr);
+		return 0;
+	}
+	for (i = 0; i < nr; i++)
+		if (p[i] != value)
+			return replay_error(r, -EIO,
+					    "%s has %d at %" PRId64 ", not %d",
+					    s->argv[1], p[i], i, (int)value);
+	return 0;
+}
+
 static int run_free(struct replay *r, const struct replay_statement *s)
 {
 	struct replay_name *label;
@@ -441,6 +471,8 @@ static const struct op {
 	{ "alloc", 3, 3, run_alloc },
 	{ "free", 2, 2, run_free },
 	{ "use", 2, 2, run_use },
+	{ "fill", 3, 3, run_fill },
+	{ "verify", 3, 3, run_fill },
 	{ "leverage", 2, 3, run_move },
 	{ "detach", 2, 2, run_move },
 	{ "toggle", 3, 3, run_toggle },
@@ -522,8 +554,9 @@ static int run_fails(struct replay *r, const struct replay_statement *s)
 /* What the first word after the statement's own is. */
 static const char *argument_name(const char *op)
 {
-	static const char *const labels[] = { "alloc", "free", "use",
-					      "leverage", "detach" };
+	static const char *const labels[] = { "alloc",    "free", "use",
+					      "leverage", "fill", "verify",
+					      "detach" };
 	size_t i;
 
 	for (i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
