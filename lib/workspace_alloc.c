@@ -106,6 +106,8 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 {
 	int err;
 
+	if (!ws->handle)
+		return tmk__ws_stale(NULL);
 	if (!bytes)
 		return tmk__error(-EINVAL, "0 bytes asked of workspace \"%s\"",
 				  ws->id);
@@ -145,24 +147,24 @@ int tmk__ws_clear(void *p, size_t bytes)
 	return 0;
 }
 
-static __attribute__((noinline)) int refuse_handle(
-	const struct tmk_workspace *handle)
+/* Not the innermost one: it may still be one of this thread's. */
+static __attribute__((noinline)) int alloc_other(void **out,
+						 struct tmk_workspace *handle,
+						 size_t bytes, bool zero)
 {
 	struct tmk__ws *ws;
+	int err;
 
-	return tmk__ws_mine(&ws, handle, "allocate from");
+	err = tmk__ws_mine(&ws, handle, "allocate from");
+	return err ? err : tmk__ws_alloc(out, ws, bytes, zero);
 }
 
 int tmk_workspace_alloc(void **out, struct tmk_workspace *handle, size_t bytes,
 			bool zero)
 {
-	struct tmk__ws *ws;
-
-	if (__builtin_expect(!tmk__ws_is_alive(&ws, handle) ||
-				     !tmk__ws_is_mine(ws),
-			     0))
-		return refuse_handle(handle);
-	return tmk__ws_alloc(out, ws, bytes, zero);
+	if (__builtin_expect((uintptr_t)handle != tmk__top.handle, 0))
+		return alloc_other(out, handle, bytes, zero);
+	return tmk__ws_alloc(out, tmk__top.ws, bytes, zero);
 }
 
 /**

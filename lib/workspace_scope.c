@@ -245,6 +245,7 @@ static int frame_pop(void)
 {
 	struct tmk__frame *top = &tmk__self->frames[--tmk__self->depth];
 
+	tmk__thread_top_set();
 	if (top->kind == TMK__FRAME_BORROW)
 		top->ws->borrowed = false;
 	return top->kind == TMK__FRAME_OPEN ? scope_end(top->ws) : 0;

@@ -30,6 +30,11 @@
 __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
+static struct tmk__ws nowhere; /* never open */
+
+__thread struct tmk__top tmk__top
+	__attribute__((tls_model("initial-exec"))) = { 0, &nowhere };
+
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key;
 static int init_err;
@@ -42,6 +47,7 @@ static void thread_exit(void *arg)
 	/* Other destructors of this thread may have run and may still run. */
 	tmk__self = self;
 	self->depth = 0;
+	tmk__thread_top_set();
 	while (self->first)
 		tmk__ws_destroy(self->first);
 	pthread_mutex_lock(&threads_lock);
@@ -75,6 +81,7 @@ static void fork_child(void)
 	tmk__ws_table_disown();
 	fork_parent();
 	tmk__self = NULL;
+	tmk__thread_top_set();
 	pthread_setspecific(key, NULL);
 }
 
@@ -130,6 +137,15 @@ int tmk__thread_self(struct tmk__thread **out)
 	}
 	*out = self;
 	return 0;
+}
+
+/** tmk__thread_top_set() - the scope stack of this thread has changed */
+void tmk__thread_top_set(void)
+{
+	struct tmk__ws *ws = tmk__ws_innermost();
+
+	tmk__top.ws = ws ? ws : &nowhere;
+	tmk__top.handle = ws ? ws->handle : 0;
 }
 
 /*
@@ -199,5 +215,6 @@ int tmk__thread_frame_push(struct tmk__thread *self,
 		self->room *= 2;
 	}
 	self->frames[self->depth++] = *frame;
+	tmk__thread_top_set();
 	return 0;
 }

@@ -171,6 +171,19 @@ struct tmk__thread {
 extern __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
+/*
+ * The innermost open workspace again, for the shortest way to an allocation: who
+ * names it is its thread and it lives. Its handle is 0 and its inside one that
+ * has no room while there is none.
+ */
+struct tmk__top {
+	uint64_t handle;
+	struct tmk__ws *ws;
+};
+
+extern __thread struct tmk__top tmk__top
+	__attribute__((tls_model("initial-exec")));
+
 struct tmk__ws_table {
 	struct tmk__ws *ws;
 	uint32_t nr; /* places that were used at least once */
@@ -367,6 +380,7 @@ void tmk__ws_table_disown(void);
 int tmk__thread_self(struct tmk__thread **out);
 int tmk__thread_frame_push(struct tmk__thread *self,
 			   const struct tmk__frame *frame);
+void tmk__thread_top_set(void);
 
 /* workspace_scope.c */
 int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,

@@ -16,7 +16,7 @@ tests: bench
 $(BENCH_HOST): $(B)/tests/bench/%: tests/bench/%.c $(B)/lib/libtmk.so
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(LDFLAGS_ALL) -L$(B)/lib -ltmk \
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/harness -o $@ $< $(LDFLAGS_ALL) -L$(B)/lib -ltmk \
 		-Wl,-rpath,'$$ORIGIN/../../lib'
 
 # Static, so that they run in a bare initramfs.
