@@ -517,6 +517,9 @@ static int count(long allocations)
 	struct tmk_workspace_opts o = TMK_WORKSPACE_OPTS_INIT;
 	void *p;
 
+	/* In a file, since valgrind does not know how memory is locked. */
+	o.location = TMK_WS_LOCATION_FILE;
+	o.learning = TMK_WS_LEARN_NONE;
 	o.initial_bytes = (uint64_t)allocations * ALIGNMENT;
 	if (tmk_workspace_create(&ws, "count", &o) || tmk_workspace_push(ws))
 		return 1;
