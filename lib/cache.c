@@ -22,16 +22,64 @@ static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tmk_region *cache_region; /* NULL: none */
 static bool cache_all_huge; /* 2 MiB pages only: good enough for REQUIRE */
 
-/** tmk__cache_lock() - for fork() only: hold the lock */
-void tmk__cache_lock(void)
+/* Set once, when the allocator is first used. */
+static _Atomic(const struct tmk__pool *) cache_pool;
+static const struct tmk__pool *forking; /* who is at rest for a fork() */
+
+/**
+ * tmk__cache_pool() - somebody else keeps free memory
+ * @pool: what to call
+ */
+void tmk__cache_pool(const struct tmk__pool *pool)
 {
+	atomic_store(&cache_pool, pool);
+}
+
+static bool region_drop(void)
+{
+	struct tmk_region *region;
+
+	pthread_mutex_lock(&cache_lock);
+	region = cache_region;
+	cache_region = NULL;
+	pthread_mutex_unlock(&cache_lock);
+	tmk_region_put(region);
+	return region;
+}
+
+/** tmk__cache_fork_prepare() - for fork(): hold the locks */
+void tmk__cache_fork_prepare(void)
+{
+	forking = atomic_load(&cache_pool);
+	if (forking)
+		forking->fork_prepare();
 	pthread_mutex_lock(&cache_lock);
 }
 
-/** tmk__cache_unlock() - the other half of tmk__cache_lock() */
-void tmk__cache_unlock(void)
+/** tmk__cache_fork_parent() - in the parent: let go of the locks */
+void tmk__cache_fork_parent(void)
 {
 	pthread_mutex_unlock(&cache_lock);
+	if (forking)
+		forking->fork_parent();
+}
+
+/** tmk__cache_fork_child() - in the child: let go, keep nothing of the parent */
+void tmk__cache_fork_child(void)
+{
+	pthread_mutex_unlock(&cache_lock);
+	region_drop();
+	if (forking)
+		forking->fork_child();
+}
+
+/** tmk__cache_shut() - the library is being closed: keep nothing */
+void tmk__cache_shut(void)
+{
+	const struct tmk__pool *pool = atomic_load(&cache_pool);
+
+	if (pool)
+		pool->shut();
 }
 
 /**
@@ -95,18 +143,26 @@ struct tmk_region *tmk__cache_take(const struct tmk_region_opts *opts,
 }
 
 /**
- * tmk__cache_drop() - give the reservation back
+ * tmk__cache_drop_initial() - give the reservation back
  *
  * Return: true if there was one.
  */
+bool tmk__cache_drop_initial(void)
+{
+	return region_drop();
+}
+
+/**
+ * tmk__cache_drop() - give back all that is held for nobody
+ *
+ * Return: true if there was anything.
+ */
 bool tmk__cache_drop(void)
 {
-	struct tmk_region *region;
+	const struct tmk__pool *pool = atomic_load(&cache_pool);
+	bool dropped = region_drop();
 
-	pthread_mutex_lock(&cache_lock);
-	region = cache_region;
-	cache_region = NULL;
-	pthread_mutex_unlock(&cache_lock);
-	tmk_region_put(region);
-	return region;
+	if (pool && pool->drop())
+		dropped = true;
+	return dropped;
 }

@@ -55,19 +55,19 @@ const char *tmk_version(void)
 static void fork_prepare(void)
 {
 	pthread_mutex_lock(&device_lock);
-	tmk__cache_lock();
+	tmk__cache_fork_prepare();
 }
 
 static void fork_parent(void)
 {
-	tmk__cache_unlock();
+	tmk__cache_fork_parent();
 	pthread_mutex_unlock(&device_lock);
 }
 
 static void fork_child(void)
 {
-	fork_parent();
-	tmk__cache_drop();
+	pthread_mutex_unlock(&device_lock);
+	tmk__cache_fork_child();
 }
 
 TMK__AT_LOAD(DEVICE)
@@ -361,11 +361,12 @@ int tmk_close(void)
 		device_open = NULL;
 		device_opens = 0;
 		/* Locked: the next tmk_open() has a reservation of its own. */
-		tmk__cache_drop();
+		tmk__cache_drop_initial();
 	}
 	pthread_mutex_unlock(&device_lock);
 	if (!device)
 		return 0;
+	tmk__cache_shut();
 	tmk__device_put(device);
 	return close_report();
 }

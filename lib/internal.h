@@ -153,6 +153,7 @@ void tmk__ledger_move(enum tmk_use from, enum tmk_use to, uint64_t bytes);
 void tmk__ledger_region_add(void);
 void tmk__ledger_region_remove(void);
 void tmk__ledger_read(struct tmk_stats *out);
+void tmk__ledger_lender(void (*lent)(struct tmk_stats *stats));
 
 /* device.c */
 struct tmk__device;
@@ -172,13 +173,37 @@ int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
 			  size_t bytes, const struct tmk_region_opts *opts,
 			  enum tmk_use use);
 
+int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
+			  void *at, size_t bytes,
+			  const struct tmk_region_opts *opts);
+
 /* cache.c */
+/**
+ * struct tmk__pool - who else keeps free memory, and must be told of things
+ * @drop: give back what is free; true if anything was
+ * @shut: the library is being closed: give back what is free, from now on too
+ * @fork_prepare: be found at rest by a child
+ * @fork_parent: go on
+ * @fork_child: what was inherited is shared with the parent
+ */
+struct tmk__pool {
+	bool (*drop)(void);
+	void (*shut)(void);
+	void (*fork_prepare)(void);
+	void (*fork_parent)(void);
+	void (*fork_child)(void);
+};
+
+void tmk__cache_pool(const struct tmk__pool *pool);
+void tmk__cache_shut(void);
+void tmk__cache_fork_prepare(void);
+void tmk__cache_fork_parent(void);
+void tmk__cache_fork_child(void);
 int tmk__cache_fill(struct tmk__device *device, uint64_t bytes);
 struct tmk_region *tmk__cache_take(const struct tmk_region_opts *opts,
 				   uint64_t bytes);
 bool tmk__cache_drop(void);
-void tmk__cache_lock(void);
-void tmk__cache_unlock(void);
+bool tmk__cache_drop_initial(void);
 
 /* kind.c */
 enum tmk_kind tmk__kind_for(uint64_t bytes);

@@ -151,7 +151,7 @@ static int region_make(struct tmk_region *region, struct tmk__device *device)
 	return 0;
 }
 
-/* Whatever limit it is that refuses: the reservation goes first. */
+/* Whatever limit it is that refuses: what is held for nobody goes first. */
 static int region_make_hard(struct tmk_region *region,
 			    struct tmk__device *device)
 {
@@ -173,7 +173,7 @@ static int region_make_hard(struct tmk_region *region,
 /* Make a region anew. */
 static int region_create(struct tmk_region **out, struct tmk__device *device,
 			 uint64_t length, const struct tmk_region_opts *opts,
-			 enum tmk_use use)
+			 enum tmk_use use, void *at)
 {
 	struct tmk_region *region = NULL;
 	int err;
@@ -183,13 +183,15 @@ static int region_create(struct tmk_region **out, struct tmk__device *device,
 		return err;
 	region->b = (struct tmk__backend_region){
 		.fd = -1,
+		.at = at,
 		.bytes = length,
 		.kind = opts->kind,
 		.flags = opts->flags,
 		.node = opts->node,
 	};
 	snprintf(region->name, sizeof(region->name), "%s", opts->name);
-	err = region_make_hard(region, device);
+	err = at ? region_make(region, device) :
+		   region_make_hard(region, device);
 	if (err) {
 		free(region);
 		return err;
@@ -227,12 +229,48 @@ int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
 		return err;
 	region = tmk__cache_take(&opts, length);
 	if (!region)
-		return region_create(out, device, length, &opts, use);
+		return region_create(out, device, length, &opts, use, NULL);
 	tmk__ledger_move(region->use, use, region->b.bytes);
 	region->use = use;
 	region->b.flags = opts.flags;
 	snprintf(region->name, sizeof(region->name), "%s", opts.name);
 	*out = region;
+	return 0;
+}
+
+/**
+ * tmk__region_create_at() - make a region in address space at hand
+ * @out: the region
+ * @device: the library
+ * @at: where: reserved by the caller, aligned to the page size of the kind
+ * @bytes: how much; a multiple of that page size
+ * @given: options
+ *
+ * It is held for the cache, has no descriptor, and leaves inaccessible address
+ * space behind. Nothing is dropped to make room for it: the caller does that.
+ *
+ * Return: as tmk_region_create().
+ */
+int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
+			  void *at, size_t bytes,
+			  const struct tmk_region_opts *given)
+{
+	struct tmk_region_opts opts;
+	uint64_t length = bytes;
+	int err;
+
+	err = opts_take(&opts, given);
+	if (!err)
+		err = tmk__backend_round(&length, &opts);
+	if (!err)
+		err = region_create(out, device, length, &opts, TMK_USE_CACHE,
+				    at);
+	if (err)
+		return err;
+	/* The mapping holds the memory; descriptors are scarce. */
+	tmk__calls_add(1);
+	close((*out)->b.fd);
+	(*out)->b.fd = -1;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <tmk/base.h>
 #include <tmk/device.h>
 #include <tmk/region.h>
+#include <tmk/alloc.h>
 #include <tmk/workspace.h>
 #include <tmk/tensor.h>
 #include <tmk/blas.h>

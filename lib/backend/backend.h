@@ -16,6 +16,8 @@
  * struct tmk__backend_region - a region as its backend sees it
  * @fd: its descriptor, which can be mapped and passed on; owned
  * @data: where it is mapped; aligned to its page size
+ * @at: where to map it, in address space that the caller reserved, or NULL; it
+ *	is then given back as inaccessible address space, and has no guards
  * @bytes: its length
  * @kind: as created
  * @flags: as created
@@ -25,6 +27,7 @@
 struct tmk__backend_region {
 	int fd;
 	void *data;
+	void *at;
 	uint64_t bytes;
 	enum tmk_kind kind;
 	uint32_t flags;
@@ -116,6 +119,8 @@ void tmk__feature_add(struct tmk__features *f, const char *name, bool available,
 
 /* map.c */
 int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align);
+int tmk__map_region(struct tmk__backend_region *region, uint64_t align);
+void tmk__unmap_region(const struct tmk__backend_region *region);
 int tmk__map_populate(void *data, uint64_t bytes);
 void tmk__map_release(void *data, uint64_t bytes);
 

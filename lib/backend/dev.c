@@ -211,14 +211,14 @@ static int dev_map(struct tmk__backend_region *region)
 {
 	int err;
 
-	err = tmk__map_fd(&region->data, region->fd, region->bytes,
-			  region->kind == TMK_KIND_PINNED ? tmk__page_bytes() :
-							    TMK__HUGE_BYTES);
+	err = tmk__map_region(region, region->kind == TMK_KIND_PINNED ?
+					      tmk__page_bytes() :
+					      TMK__HUGE_BYTES);
 	if (err)
 		return err;
 	err = tmk__map_populate(region->data, region->bytes);
 	if (err)
-		tmk__map_release(region->data, region->bytes);
+		tmk__unmap_region(region);
 	return err;
 }
 
@@ -282,7 +282,9 @@ static int dev_region_import(void *state, struct tmk__backend_region *region,
 
 static void dev_region_destroy(const struct tmk__backend_region *region)
 {
-	tmk__map_release(region->data, region->bytes);
+	tmk__unmap_region(region);
+	if (region->fd < 0)
+		return;
 	tmk__calls_add(1);
 	close(region->fd);
 }

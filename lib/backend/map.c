@@ -90,6 +90,53 @@ int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align)
 	return 0;
 }
 
+/* Into address space that somebody else reserved. */
+static int map_at(struct tmk__backend_region *region)
+{
+	tmk__calls_add(1);
+	if (tmk__fault("mmap") ||
+	    mmap(region->at, region->bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, region->fd, 0) == MAP_FAILED)
+		return tmk__error(-errno,
+				  "cannot map a region of %" PRIu64
+				  " bytes: %s",
+				  region->bytes, strerror(errno));
+	region->data = region->at;
+	return 0;
+}
+
+/**
+ * tmk__map_region() - map what @region->fd is, where @region->at says
+ * @region: data is filled in
+ * @align: a power of two, at least the page size; for a place of our own choice
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
+int tmk__map_region(struct tmk__backend_region *region, uint64_t align)
+{
+	if (region->at)
+		return map_at(region);
+	return tmk__map_fd(&region->data, region->fd, region->bytes, align);
+}
+
+/**
+ * tmk__unmap_region() - the reverse; the address space goes back to its owner
+ * @region: as mapped
+ */
+void tmk__unmap_region(const struct tmk__backend_region *region)
+{
+	if (!region->at) {
+		tmk__map_release(region->data, region->bytes);
+		return;
+	}
+	tmk__calls_add(1);
+	/* Where even that fails the memory goes, and the place stays used. */
+	if (mmap(region->at, region->bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0) == MAP_FAILED)
+		(void)madvise(region->at, region->bytes, MADV_REMOVE);
+}
+
 /**
  * tmk__map_populate() - have every page there and mapped, without any signal
  * @data: a shared writable mapping

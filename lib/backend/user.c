@@ -142,8 +142,8 @@ static int user_map(const struct user *user, struct tmk__backend_region *region)
 	bool huge = region->kind == TMK_KIND_HUGE;
 	int err;
 
-	err = tmk__map_fd(&region->data, region->fd, region->bytes,
-			  huge ? TMK__HUGE_BYTES : tmk__page_bytes());
+	err = tmk__map_region(region,
+			      huge ? TMK__HUGE_BYTES : tmk__page_bytes());
 	if (err)
 		return err;
 	region->locked = !huge || user->lock_huge;
@@ -153,7 +153,7 @@ static int user_map(const struct user *user, struct tmk__backend_region *region)
 		err = huge ? tmk__thp_populate(region->data, region->bytes) :
 			     tmk__map_populate(region->data, region->bytes);
 	if (err)
-		tmk__map_release(region->data, region->bytes);
+		tmk__unmap_region(region);
 	return err;
 }
 
@@ -201,7 +201,7 @@ static int user_region_create(void *state, struct tmk__backend_region *region,
 	return 0;
 
 err_unmap:
-	tmk__map_release(region->data, region->bytes);
+	tmk__unmap_region(region);
 err_close:
 	close(region->fd);
 	return err;
@@ -274,7 +274,9 @@ static int user_region_import(void *state, struct tmk__backend_region *region,
 
 static void user_region_destroy(const struct tmk__backend_region *region)
 {
-	tmk__map_release(region->data, region->bytes);
+	tmk__unmap_region(region);
+	if (region->fd < 0)
+		return;
 	tmk__calls_add(1);
 	close(region->fd);
 }

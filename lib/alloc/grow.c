@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Where pages come from and where they go: regions, mapped into an arena next to
+ * what is there already.
+ *
+ * Memory is got where the least of it makes room for the request, usually after
+ * the last run, together with a thirty-second of what the arena has. It is given
+ * back region by region, as soon as nothing in a region is in use and somebody
+ * asks for it: tmk_trim(), a request that would be refused otherwise, the end.
+ *
+ * An arena of kind 0 takes huge pages for each whole 2 MiB, and base pages for
+ * the parts before and after as long as those are few: they may be subject to
+ * RLIMIT_MEMLOCK.
+ *
+ * All of it under grow_lock; heap_lock is let go of while regions are made.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "heap.h"
+
+/* Base pages that an arena of kind 0 may have, beside an eighth of the rest. */
+#define BASE_PAGES ((UINT64_C(4) << 20) >> TMK__PAGE_SHIFT)
+/* The largest region: what is free in smaller pieces goes back in such. */
+#define REGION_PAGES ((UINT32_C(64) << 20) >> TMK__PAGE_SHIFT)
+
+/**
+ * struct place - where a request would go
+ * @absent: the absent run that has to get memory
+ * @lo: from this page
+ * @hi: to this one
+ */
+struct place {
+	uint32_t absent;
+	uint32_t lo;
+	uint32_t hi;
+};
+
+static void *page_address(const struct tmk__heap *heap, uint32_t page)
+{
+	return heap->base + ((uint64_t)page << TMK__PAGE_SHIFT);
+}
+
+/* The size and alignment of new memory in an arena. */
+static uint32_t arena_grain(const struct tmk__arena *arena, bool base)
+{
+	if (arena->kind == TMK_KIND_PINNED || arena->kind == TMK_KIND_FILE)
+		return TMK__GRAIN;
+	return !arena->kind && base ? TMK__GRAIN : TMK__HUGE_PAGES;
+}
+
+/* Could the request go here, and with how much new memory? */
+static bool place_try(struct place *out, const struct tmk__heap *heap,
+		      const struct tmk__arena *arena, uint32_t index,
+		      uint32_t pages, uint32_t align, bool base)
+{
+	const struct tmk__block *absent = &heap->blocks[index];
+	uint64_t end = (uint64_t)absent->page + absent->pages, lo, start, hi;
+	uint32_t grain = arena_grain(arena, base), before = absent->page;
+	uint32_t near = 0;
+
+	lo = TMK__ALIGN_UP((uint64_t)absent->page, grain);
+	if (lo == absent->page && absent->page > arena->first)
+		near = tmk__pages_near(heap, arena, absent->page - 1);
+	if (near && heap->blocks[near].type == TMK__RUN_FREE)
+		before = heap->blocks[near].page;
+	start = TMK__ALIGN_UP(before < lo ? (uint64_t)before : lo, align);
+	if (near && start + pages <= lo)
+		return false;
+	if (start > lo)
+		lo = start & ~(uint64_t)(grain - 1);
+	hi = TMK__ALIGN_UP(start + pages, grain);
+	if (hi > end || lo >= hi)
+		return false;
+	*out = (struct place){ index, (uint32_t)lo, (uint32_t)hi };
+	return true;
+}
+
+/* Where the least new memory is needed. */
+static bool place_find(struct place *out, const struct tmk__heap *heap,
+		       const struct tmk__arena *arena, uint32_t pages,
+		       uint32_t align, bool base)
+{
+	uint32_t index = arena->absent;
+	struct place place;
+	bool found = false;
+
+	for (; index; index = heap->blocks[index].next) {
+		if (!place_try(&place, heap, arena, index, pages, align, base))
+			continue;
+		if (!found || place.hi - place.lo < out->hi - out->lo ||
+		    (place.hi - place.lo == out->hi - out->lo &&
+		     place.lo < out->lo))
+			*out = place;
+		found = true;
+	}
+	return found;
+}
+
+/* Is the next piece one of base pages, and where does it end? */
+static bool piece_is_base(uint32_t *end, uint32_t lo, uint32_t hi)
+{
+	uint32_t slot = TMK__ALIGN_UP(lo + 1, TMK__HUGE_PAGES);
+	uint32_t whole = (hi - lo) / TMK__HUGE_PAGES * TMK__HUGE_PAGES;
+
+	if (lo % TMK__HUGE_PAGES == 0 && whole) {
+		*end = lo + TMK__MIN(whole, REGION_PAGES);
+		return false;
+	}
+	*end = TMK__MIN(slot, hi);
+	return true;
+}
+
+/* Would a place need no more base pages than there should be? */
+static bool base_allowed(const struct tmk__arena *arena,
+			 const struct place *place)
+{
+	uint64_t base = arena->base_held, all = arena->held;
+	uint32_t lo, end;
+
+	for (lo = place->lo; lo < place->hi; lo = end) {
+		if (piece_is_base(&end, lo, place->hi))
+			base += end - lo;
+		all += end - lo;
+	}
+	return base <= TMK__MAX(BASE_PAGES, all / 8);
+}
+
+static int place_choose(struct place *out, const struct tmk__heap *heap,
+			const struct tmk__arena *arena, uint32_t pages,
+			uint32_t align, bool spare)
+{
+	bool base = !arena->kind && !arena->no_base;
+	bool found = place_find(out, heap, arena, pages, align, base);
+	uint64_t more, end;
+
+	if (found && base && !base_allowed(arena, out)) {
+		base = false;
+		found = place_find(out, heap, arena, pages, align, base);
+	}
+	if (!found)
+		return tmk__error(-ENOMEM,
+				  "no address space for a block of %llu bytes",
+				  (unsigned long long)pages << TMK__PAGE_SHIFT);
+	if (!spare)
+		return 0;
+	more = arena->held / 32;
+	more -= more % arena_grain(arena, base);
+	end = heap->blocks[out->absent].page + heap->blocks[out->absent].pages;
+	out->hi = (uint32_t)TMK__MIN(out->hi + more, end);
+	return 0;
+}
+
+/* Regions are listed in the order of their addresses. */
+static void region_list(struct tmk__heap *heap, struct tmk__arena *arena,
+			uint32_t index)
+{
+	struct tmk__block *region = &heap->blocks[index];
+	uint32_t *at = &arena->regions;
+
+	while (*at && heap->blocks[*at].page < region->page)
+		at = &heap->blocks[*at].next;
+	region->next = *at;
+	*at = index;
+}
+
+static int region_make(struct tmk_region **out, struct tmk__device *device,
+		       const struct tmk__heap *heap,
+		       const struct tmk__arena *arena, bool base, uint32_t lo,
+		       uint32_t hi)
+{
+	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;
+
+	opts.kind = arena->kind;
+	if (!arena->kind)
+		opts.kind = base ? TMK_KIND_PINNED : TMK_KIND_HUGE;
+	opts.flags = arena->flags;
+	opts.node = arena->node;
+	opts.name = "alloc";
+	return tmk__region_create_at(out, device, page_address(heap, lo),
+				     (size_t)(hi - lo) << TMK__PAGE_SHIFT,
+				     &opts);
+}
+
+/* There is a region at [lo, hi) of an absent run: tell the tables. */
+static void region_add(struct tmk__heap *heap, struct tmk__arena *arena,
+		       struct tmk_region *region, bool base, uint32_t lo,
+		       uint32_t hi)
+{
+	uint32_t index = tmk__pages_entry(heap), run = arena->absent;
+	struct tmk__block *entry = &heap->blocks[index];
+
+	entry->type = TMK__RUN_REGION;
+	entry->arena = (uint8_t)(arena - heap->arenas);
+	entry->fresh = base; /* here: of base pages beside huge ones */
+	entry->region = region;
+	entry->page = lo;
+	entry->pages = hi - lo;
+	region_list(heap, arena, index);
+	if (base)
+		arena->base_held += hi - lo;
+	while (heap->blocks[run].page > lo ||
+	       heap->blocks[run].page + heap->blocks[run].pages < hi)
+		run = heap->blocks[run].next;
+	tmk__pages_present(heap, run, lo, hi - lo);
+}
+
+/* Under both locks; heap_lock is let go of meanwhile. */
+static int place_fill(struct tmk__heap *heap, struct tmk__arena *arena,
+		      struct tmk__device *device, const struct place *place)
+{
+	struct tmk_region *region;
+	uint32_t lo, end;
+	bool base;
+	int err;
+
+	for (lo = place->lo; lo < place->hi; lo = end) {
+		base = piece_is_base(&end, lo, place->hi);
+		if (arena->kind) {
+			base = false;
+			end = TMK__MIN(lo + REGION_PAGES, place->hi);
+		}
+		tmk__heap_unlock();
+		err = region_make(&region, device, heap, arena, base, lo, end);
+		tmk__heap_lock();
+		if (!err && tmk__pages_room(heap, 3)) {
+			tmk_region_put(region);
+			err = -ENOMEM;
+		}
+		if (err) {
+			struct tmk_refusal refusal;
+
+			if (base && !tmk_refusal_last(&refusal) &&
+			    refusal.limit == TMK_LIMIT_MEMLOCK) {
+				arena->no_base = true;
+				return -EAGAIN;
+			}
+			return err;
+		}
+		region_add(heap, arena, region, base, lo, end);
+	}
+	return 0;
+}
+
+static bool refused(int err)
+{
+	return err == -ENOMEM || err == -EDQUOT;
+}
+
+static uint64_t trim(uint32_t age_ms);
+
+/*
+ * One way after the other: what threads keep; new memory, some of it to spare;
+ * no more than is needed; and what else is free.
+ */
+static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
+		struct tmk__device *device, uint32_t pages, uint32_t align)
+{
+	struct place place;
+	int attempt = 0, err = 0;
+
+	for (;;) {
+		if (!err)
+			err = tmk__pages_room(heap, 4);
+		if (err)
+			return err;
+		*out = tmk__pages_alloc(heap, arena, pages, align);
+		if (*out)
+			return 0;
+		err = place_choose(&place, heap, arena, pages, align, !attempt);
+		if (err)
+			return err;
+		err = place_fill(heap, arena, device, &place);
+		if (err == -EAGAIN) {
+			err = 0;
+			continue;
+		}
+		if (!refused(err))
+			continue;
+		if (attempt++ < 1 ||
+		    (attempt == 2 && (trim(0) || tmk__cache_drop_initial())))
+			err = 0;
+	}
+}
+
+/**
+ * tmk__grow() - a block, with new memory if need be; under no lock
+ * @out: the block, of type LARGE and gone
+ * @heap: the heap
+ * @arena: which kind
+ * @pages: how much
+ * @align: in pages, a power of two
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
+int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
+	      uint32_t pages, uint32_t align)
+{
+	struct tmk__error_state before;
+	struct tmk__device *device;
+	int err;
+
+	tmk__error_save(&before);
+	err = tmk__device_get(&device);
+	if (err)
+		return err;
+	tmk__heap_grow_lock();
+	tmk__heap_lock();
+	tmk__heap_reopen();
+	tmk__tcache_flush_all();
+	err = grow(out, heap, arena, device, pages, align);
+	/* A part of it may have been had. */
+	if (err)
+		trim(0);
+	else
+		tmk__error_restore(&before);
+	tmk__heap_unlock();
+	tmk__heap_grow_unlock();
+	tmk__device_put(device);
+	return err;
+}
+
+/* Is that region wholly in free memory that is old enough? Its run, if so. */
+static uint32_t region_free(const struct tmk__heap *heap,
+			    const struct tmk__arena *arena,
+			    const struct tmk__block *region, uint32_t *cursor,
+			    uint32_t age_ms)
+{
+	const struct tmk__block *run;
+	uint32_t index;
+
+	for (;;) {
+		index = tmk__pages_near(heap, arena, *cursor);
+		run = &heap->blocks[index];
+		if (run->page + run->pages > region->page)
+			break;
+		*cursor = run->page + run->pages;
+	}
+	if (run->type != TMK__RUN_FREE ||
+	    run->page + run->pages < region->page + region->pages ||
+	    tmk__heap_now() - run->stamp < age_ms)
+		return 0;
+	return index;
+}
+
+/* Take what is free out of an arena. Return: a list of the regions. */
+static uint32_t trim_arena(struct tmk__heap *heap, struct tmk__arena *arena,
+			   uint32_t age_ms, uint32_t list)
+{
+	uint32_t *at = &arena->regions, cursor = arena->first;
+
+	while (*at) {
+		uint32_t index = *at, run;
+		struct tmk__block *region = &heap->blocks[index];
+
+		run = region_free(heap, arena, region, &cursor, age_ms);
+		if (!run || tmk__pages_room(heap, 2)) {
+			at = &region->next;
+			continue;
+		}
+		cursor = tmk__pages_absent(heap, run, region->page,
+					   region->pages);
+		if (region->fresh)
+			arena->base_held -= region->pages;
+		*at = region->next;
+		region->next = list;
+		list = index;
+	}
+	return list;
+}
+
+/* Under both locks; heap_lock is let go of meanwhile. */
+static uint64_t trim_heap(struct tmk__heap *heap, uint32_t age_ms)
+{
+	uint32_t list = 0, index, i;
+	uint64_t bytes = 0;
+
+	for (i = 0; i < heap->arenas_nr; i++)
+		list = trim_arena(heap, &heap->arenas[i], age_ms, list);
+	while (list) {
+		index = list;
+		list = heap->blocks[index].next;
+		bytes += (uint64_t)heap->blocks[index].pages << TMK__PAGE_SHIFT;
+		tmk__heap_unlock();
+		tmk_region_put(heap->blocks[index].region);
+		tmk__heap_lock();
+		tmk__pages_entry_free(heap, index);
+	}
+	return bytes;
+}
+
+static uint64_t trim(uint32_t age_ms)
+{
+	struct tmk__heap *heap = tmk__heap_inherited();
+	struct tmk__error_state before;
+	uint64_t bytes = 0;
+
+	/* Not to have been able to give something back is no failure. */
+	tmk__error_save(&before);
+	tmk__tcache_flush_all();
+	if (tmk__heap)
+		bytes += trim_heap(tmk__heap, age_ms);
+	for (; heap; heap = heap->older)
+		bytes += trim_heap(heap, 0);
+	tmk__error_restore(&before);
+	return bytes;
+}
+
+/**
+ * tmk__grow_trim() - give back the regions that nobody uses; under no lock
+ * @age_ms: that nobody has used for so long
+ *
+ * Return: bytes.
+ */
+uint64_t tmk__grow_trim(uint32_t age_ms)
+{
+	uint64_t bytes;
+
+	tmk__heap_grow_lock();
+	tmk__heap_lock();
+	bytes = trim(age_ms);
+	tmk__heap_unlock();
+	tmk__heap_grow_unlock();
+	return bytes;
+}

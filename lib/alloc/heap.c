@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * The window of address space, the locks, fork(), and who is told how much of
+ * the memory that the ledger calls cache the program has.
+ *
+ * A child does not allocate from what it inherits, because its parent does and
+ * it is the same memory. It gives back at once what is wholly free, keeps the
+ * rest until it is freed, and opens a window of its own when it first needs one.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "heap.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define ARENA_MAX (UINT64_C(1) << 40)
+
+struct tmk__heap *tmk__heap;
+
+static struct tmk__heap first_heap;
+static struct tmk__heap *inherited; /* a child's, newest first */
+static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool closed;
+static bool known; /* to those who must tell us things */
+static uint64_t live_peak;
+
+/** tmk__heap_lock() - for the tables */
+void tmk__heap_lock(void)
+{
+	pthread_mutex_lock(&heap_mutex);
+}
+
+/** tmk__heap_unlock() - the other half */
+void tmk__heap_unlock(void)
+{
+	pthread_mutex_unlock(&heap_mutex);
+}
+
+/** tmk__heap_grow_lock() - to get memory or to give it back; before heap_lock */
+void tmk__heap_grow_lock(void)
+{
+	pthread_mutex_lock(&grow_mutex);
+}
+
+/** tmk__heap_grow_unlock() - the other half */
+void tmk__heap_grow_unlock(void)
+{
+	pthread_mutex_unlock(&grow_mutex);
+}
+
+/** tmk__heap_now() - a clock for ages. Return: milliseconds. */
+uint32_t tmk__heap_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)((uint64_t)now.tv_sec * 1000 +
+			  (uint64_t)now.tv_nsec / 1000000);
+}
+
+/** tmk__heap_closed() - is nothing to be kept? Under heap_lock. */
+bool tmk__heap_closed(void)
+{
+	return closed;
+}
+
+/** tmk__heap_reopen() - the library is in use again; under heap_lock */
+void tmk__heap_reopen(void)
+{
+	if (!closed)
+		return;
+	closed = false;
+	tmk__tcache_mode(false);
+}
+
+/* Tell of what the ledger has as cache and the program has got. */
+static void lent(struct tmk_stats *stats)
+{
+	struct tmk_counter *general = &stats->by_use[TMK_USE_GENERAL];
+	struct tmk_counter *cache = &stats->by_use[TMK_USE_CACHE];
+	int64_t live[TMK__PURPOSES];
+	uint64_t sum = 0;
+	unsigned int i;
+
+	tmk__heap_lock();
+	tmk__tcache_live(live);
+	for (i = 0; i < TMK__PURPOSES; i++)
+		sum += (uint64_t)live[i];
+	/* Threads go on meanwhile. */
+	sum = (int64_t)sum < 0 ? 0 : TMK__MIN(sum, cache->current);
+	live_peak = TMK__MAX(live_peak, sum);
+	general->current += sum;
+	general->peak = TMK__MAX(general->peak, live_peak);
+	general->peak = TMK__MAX(general->peak, general->current);
+	cache->current -= sum;
+	tmk__heap_unlock();
+}
+
+static bool pool_drop(void)
+{
+	return tmk__grow_trim(0);
+}
+
+static void pool_shut(void)
+{
+	tmk__heap_lock();
+	closed = true;
+	tmk__tcache_mode(true);
+	tmk__heap_unlock();
+	tmk__grow_trim(0);
+}
+
+static void pool_fork_prepare(void)
+{
+	tmk__heap_grow_lock();
+	tmk__heap_lock();
+	tmk__tcache_stop();
+}
+
+static void pool_fork_parent(void)
+{
+	tmk__tcache_go();
+	tmk__heap_unlock();
+	tmk__heap_grow_unlock();
+}
+
+static void pool_fork_child(void)
+{
+	tmk__tcache_child();
+	if (tmk__heap) {
+		tmk__heap->older = inherited;
+		inherited = tmk__heap;
+		tmk__heap = NULL;
+	}
+	tmk__heap_unlock();
+	tmk__heap_grow_unlock();
+	tmk__grow_trim(0);
+}
+
+static const struct tmk__pool pool = {
+	.drop = pool_drop,
+	.shut = pool_shut,
+	.fork_prepare = pool_fork_prepare,
+	.fork_parent = pool_fork_parent,
+	.fork_child = pool_fork_child,
+};
+
+/* Room for four times the machine's memory in each arena, if there is. */
+static uint64_t arena_bytes(void)
+{
+	struct tmk__error_state before;
+	uint64_t total, bytes = GIB;
+
+	tmk__error_save(&before);
+	if (tmk__meminfo(&total, NULL)) {
+		tmk__error_restore(&before);
+		total = 16 * GIB;
+	}
+	while (bytes < 4 * total && bytes < ARENA_MAX)
+		bytes *= 2;
+	return bytes;
+}
+
+static void *reserve(uint64_t bytes, int prot)
+{
+	void *p;
+
+	tmk__calls_add(1);
+	p = tmk__fault("window") ?
+		    MAP_FAILED :
+		    mmap(NULL, bytes, prot,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* A window, its map and its table, of that size or not at all. */
+static bool window_try(struct tmk__heap *heap, uint64_t arena)
+{
+	uint64_t bytes = arena * TMK__ARENAS, pages = bytes >> TMK__PAGE_SHIFT;
+	uint64_t map = pages * sizeof(*heap->map);
+	uint64_t table = pages / 4 * sizeof(struct tmk__block);
+	char *window = reserve(bytes + GIB, PROT_NONE);
+
+	if (!window)
+		return false;
+	heap->map = reserve(map, PROT_READ | PROT_WRITE);
+	if (!heap->map)
+		goto err_window;
+	if (tmk__reserve_init(&heap->room, table, table) ||
+	    tmk__reserve_grow(&heap->room, sizeof(struct tmk__block)))
+		goto err_map;
+	heap->base = (char *)TMK__ALIGN_UP((uintptr_t)window, GIB);
+	heap->bytes = bytes;
+	heap->arena_pages = (uint32_t)(arena >> TMK__PAGE_SHIFT);
+	heap->blocks = (struct tmk__block *)heap->room.base;
+	heap->blocks[0].page = UINT32_MAX;
+	heap->blocks_nr = 1;
+	return true;
+
+err_map:
+	munmap(heap->map, map);
+err_window:
+	munmap(window, bytes + GIB);
+	return false;
+}
+
+static int window_make(struct tmk__heap *heap)
+{
+	uint64_t arena;
+
+	for (arena = arena_bytes(); arena >= GIB; arena /= 2)
+		if (window_try(heap, arena))
+			return 0;
+	return tmk__error(-ENOMEM, "no address space for the allocator");
+}
+
+static int heap_make(void)
+{
+	struct tmk__heap *heap = inherited ? NULL : &first_heap;
+	int err;
+
+	if (!heap)
+		heap = tmk__fault("heap") ? NULL : calloc(1, sizeof(*heap));
+	if (!heap)
+		return tmk__error(-ENOMEM, "no memory for a heap");
+	err = window_make(heap);
+	if (err) {
+		if (heap != &first_heap)
+			free(heap);
+		return err;
+	}
+	if (!known) {
+		tmk__slab_init();
+		tmk__ledger_lender(lent);
+		tmk__cache_pool(&pool);
+		known = true;
+	}
+	tmk__heap = heap;
+	return 0;
+}
+
+/**
+ * tmk__heap_get() - have a heap to allocate from; under heap_lock
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__heap_get(void)
+{
+	struct tmk__arena *arena;
+	int err;
+
+	err = tmk__heap ? 0 : heap_make();
+	if (err || tmk__heap->arenas_nr)
+		return err;
+	/* The first arena is that of kind 0, which threads keep blocks of. */
+	return tmk__heap_arena(&arena, 0, 0, TMK_NODE_ANY);
+}
+
+/**
+ * tmk__heap_arena() - the arena of a kind and node; under heap_lock
+ * @out: the arena
+ * @kind: 0 for what fits
+ * @flags: TMK_REGION_F_*
+ * @node: NUMA node
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__heap_arena(struct tmk__arena **out, enum tmk_kind kind, uint32_t flags,
+		    int32_t node)
+{
+	struct tmk__heap *heap = tmk__heap;
+	struct tmk__arena *arena;
+	struct tmk__block *all;
+	uint32_t i, index;
+	int err;
+
+	for (i = 0; i < heap->arenas_nr; i++) {
+		arena = &heap->arenas[i];
+		if (arena->kind == kind && arena->flags == flags &&
+		    arena->node == node) {
+			*out = arena;
+			return 0;
+		}
+	}
+	if (i == TMK__ARENAS)
+		return tmk__error(-ENOMEM,
+				  "blocks of more than %d kinds and nodes",
+				  TMK__ARENAS);
+	err = tmk__pages_room(heap, 2);
+	if (err)
+		return err;
+	arena = &heap->arenas[i];
+	arena->kind = kind;
+	arena->flags = flags;
+	arena->node = node;
+	arena->first = i * heap->arena_pages;
+	arena->pages = heap->arena_pages;
+	heap->arenas_nr++;
+	index = tmk__pages_entry(heap);
+	all = &heap->blocks[index];
+	all->arena = (uint8_t)i;
+	all->page = arena->first;
+	all->pages = arena->pages;
+	tmk__pages_absent_all(heap, index);
+	*out = arena;
+	return 0;
+}
+
+/**
+ * tmk__heap_of() - whose address is that? Under heap_lock.
+ * @ptr: any value
+ *
+ * Return: the heap; NULL if it is in none.
+ */
+struct tmk__heap *tmk__heap_of(const void *ptr)
+{
+	struct tmk__heap *heap = tmk__heap ? tmk__heap : inherited;
+
+	for (; heap; heap = heap == tmk__heap ? inherited : heap->older)
+		if ((uintptr_t)ptr - (uintptr_t)heap->base < heap->bytes)
+			return heap;
+	return NULL;
+}
+
+/** tmk__heap_inherited() - heaps of the parents. Return: the newest. */
+struct tmk__heap *tmk__heap_inherited(void)
+{
+	return inherited;
+}

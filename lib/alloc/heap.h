@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * The allocator's insides.
+ *
+ *	alloc.c    the public functions: the fast path, and what is refused
+ *	tcache.c   what each thread keeps for itself
+ *	slab.c     objects up to 32 KiB, several to a run of pages
+ *	pages.c    runs of pages: best fit, merged with their neighbours
+ *	grow.c     where pages come from: regions, and where they go: trimming
+ *	heap.c     the window of address space, fork(), counters
+ *
+ * A heap is one window of address space, cut into arenas, one for each kind and
+ * node that is used. Regions are mapped into an arena next to one another, so a
+ * run of pages may span several of them. Nothing is written into memory that is
+ * handed out or kept: what the allocator knows of a run is in a table of struct
+ * tmk__block, which the map leads to from its first and last page (from each of
+ * its pages for slabs).
+ *
+ * Locks: grow_lock, held while memory is got or given back, then heap_lock, for
+ * all tables. A thread's cache is its own; others reach into it under heap_lock
+ * after tmk__tcache_stop(). No lock is held while another part of the library
+ * may wait.
+ */
+#ifndef TMK_ALLOC_HEAP_H
+#define TMK_ALLOC_HEAP_H
+
+#include "../base/reserve.h"
+#include "../internal.h"
+
+#define TMK__PAGE_SHIFT 12
+#define TMK__PAGE ((uint64_t)1 << TMK__PAGE_SHIFT)
+#define TMK__HUGE_PAGES 512u /* pages in 2 MiB */
+#define TMK__GRAIN 16u /* pages that small regions are a multiple of */
+#define TMK__ARENAS 8
+#define TMK__LISTS 240 /* of free runs, by size */
+
+#define TMK__SMALL_MAX ((size_t)32 << 10)
+#define TMK__SMALL_BINS 55
+#define TMK__LARGE_MAX ((size_t)1 << 30) /* that a thread keeps */
+#define TMK__LARGE_BINS 121
+#define TMK__BINS (TMK__SMALL_BINS + TMK__LARGE_BINS)
+#define TMK__BIN_NONE TMK__BINS /* blocks that no thread keeps */
+#define TMK__SLAB_MAX 28 /* objects in a slab */
+
+/* What a block or an object is: free, in a thread's cache, or the program's. */
+#define TMK__GONE 0
+#define TMK__CACHED 1
+#define TMK__LIVE 2 /* + number of its purpose */
+#define TMK__PURPOSES (256 - TMK__LIVE)
+
+enum tmk__run_type {
+	TMK__RUN_NONE = 0, /* an unused entry of the table */
+	TMK__RUN_FREE, /* memory that nobody has */
+	TMK__RUN_ABSENT, /* address space without memory */
+	TMK__RUN_LARGE, /* one block */
+	TMK__RUN_SLAB, /* objects */
+	TMK__RUN_REGION, /* not a run: an entry in the list of regions */
+};
+
+/**
+ * struct tmk__block - a run of pages, and what is in it
+ * @state: of a large block
+ * @bin: which bin of a thread's cache it goes to
+ * @arena: whose
+ * @type: enum tmk__run_type
+ * @page: the first page, counted from the window's beginning
+ * @pages: how many
+ * @next: in its list; 0 ends it
+ * @prev: in its list; 0: it is the first
+ * @size: of each object; 0 for a large block
+ * @recip: 2^32 / @size, rounded up
+ * @objects: how many
+ * @fresh: a free run that was never used: it reads as zero
+ * @free_mask: objects that are free
+ * @stamp: when a free run was last used, in ms
+ * @states: of the objects
+ * @region: the region
+ */
+struct tmk__block {
+	_Atomic uint8_t state;
+	uint8_t bin;
+	uint8_t arena;
+	uint8_t type;
+	uint32_t page;
+	uint32_t pages;
+	uint32_t next;
+	uint32_t prev;
+	uint32_t size;
+	uint32_t recip;
+	uint8_t objects;
+	bool fresh;
+	union {
+		struct {
+			uint32_t free_mask;
+			_Atomic uint8_t states[TMK__SLAB_MAX];
+		};
+		uint32_t stamp;
+		struct tmk_region *region;
+	};
+};
+_Static_assert(sizeof(struct tmk__block) == 64, "one cache line");
+
+/**
+ * struct tmk__arena - memory of one kind on one node
+ * @kind: 0 for huge pages and base pages, as it fits
+ * @flags: TMK_REGION_F_*
+ * @node: NUMA node
+ * @first: first page
+ * @pages: address space
+ * @held: pages that are there
+ * @base_held: those in regions of base pages, where the kind is 0
+ * @no_base: base pages were refused
+ * @bits: which lists have something
+ * @lists: free runs by size
+ * @absent: runs without memory
+ * @slabs: slabs with a free object, by bin
+ * @regions: in the order of their addresses
+ */
+struct tmk__arena {
+	enum tmk_kind kind;
+	uint32_t flags;
+	int32_t node;
+	uint32_t first;
+	uint32_t pages;
+	uint64_t held;
+	uint64_t base_held;
+	bool no_base;
+	uint64_t bits[(TMK__LISTS + 63) / 64];
+	uint32_t lists[TMK__LISTS];
+	uint32_t absent;
+	uint32_t slabs[TMK__SMALL_BINS];
+	uint32_t regions;
+};
+
+/**
+ * struct tmk__heap - a window of address space, and what is in it
+ * @base: where it begins
+ * @bytes: its length, 0 while there is none
+ * @map: from page to block, 0 for none
+ * @blocks: the table
+ * @room: behind @blocks
+ * @blocks_nr: entries in use at some time
+ * @blocks_free: list of unused entries
+ * @arena_pages: address space of each arena
+ * @arenas_nr: arenas in use
+ * @arenas: them
+ * @older: the parent's, in a child
+ */
+struct tmk__heap {
+	char *base;
+	uint64_t bytes;
+	_Atomic uint32_t *map;
+	struct tmk__block *blocks;
+	struct tmk__reserve room;
+	uint32_t blocks_nr;
+	uint32_t blocks_free;
+	uint32_t arena_pages;
+	uint32_t arenas_nr;
+	struct tmk__arena arenas[TMK__ARENAS];
+	struct tmk__heap *older;
+};
+
+/* Something in a thread's cache: where it is, and where its state is. */
+struct tmk__slot {
+	void *data;
+	_Atomic uint8_t *state; /* for a large block: its struct tmk__block */
+};
+
+struct tmk__bin {
+	uint32_t nr;
+	uint32_t max;
+	uint32_t size; /* of each object; 0: large blocks */
+	struct tmk__slot *slots;
+};
+
+/**
+ * struct tmk__tcache - what a thread keeps for itself
+ * @busy: the thread is looking at it
+ * @stop: it may not: somebody else is, or nobody keeps anything at present
+ * @live: bytes that the thread handed out less those it took back, by purpose
+ * @bins: free blocks and objects
+ * @next: all caches
+ * @used: there is a thread that has it
+ */
+struct tmk__tcache {
+	_Atomic uint32_t busy;
+	_Atomic uint32_t stop;
+	struct tmk__bin bins[TMK__BINS + 1];
+	_Atomic int64_t live[TMK__PURPOSES];
+	struct tmk__tcache *next;
+	bool used;
+};
+
+/* heap.c */
+extern struct tmk__heap *tmk__heap; /* the one to allocate from */
+
+int tmk__heap_get(void);
+void tmk__heap_lock(void);
+void tmk__heap_unlock(void);
+void tmk__heap_grow_lock(void);
+void tmk__heap_grow_unlock(void);
+bool tmk__heap_closed(void);
+void tmk__heap_reopen(void);
+int tmk__heap_arena(struct tmk__arena **out, enum tmk_kind kind, uint32_t flags,
+		    int32_t node);
+struct tmk__heap *tmk__heap_of(const void *ptr);
+struct tmk__heap *tmk__heap_inherited(void);
+uint32_t tmk__heap_now(void);
+
+/* pages.c: under heap_lock */
+unsigned int tmk__pages_list(uint32_t pages);
+int tmk__pages_room(struct tmk__heap *heap, unsigned int nr);
+uint32_t tmk__pages_entry(struct tmk__heap *heap);
+void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
+uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
+			  uint32_t pages, uint32_t align);
+void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh);
+uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
+			    uint32_t page, uint32_t pages);
+uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
+			   uint32_t page, uint32_t pages);
+void tmk__pages_absent_all(struct tmk__heap *heap, uint32_t index);
+uint32_t tmk__pages_near(const struct tmk__heap *heap,
+			 const struct tmk__arena *arena, uint32_t page);
+bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages);
+void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages);
+
+/* slab.c: under heap_lock */
+extern uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];
+
+void tmk__slab_init(void);
+uint32_t tmk__slab_size(unsigned int bin);
+uint32_t tmk__slab_pages(unsigned int bin);
+bool tmk__slab_take(struct tmk__slot *out, struct tmk__heap *heap,
+		    struct tmk__arena *arena, unsigned int bin);
+void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin);
+void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
+		    unsigned int object);
+
+/* grow.c */
+int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
+	      uint32_t pages, uint32_t align);
+uint64_t tmk__grow_trim(uint32_t age_ms);
+
+/* tcache.c */
+struct tmk__tcache *tmk__tcache_get(void);
+void tmk__tcache_stop(void);
+void tmk__tcache_go(void);
+void tmk__tcache_flush_all(void);
+void tmk__tcache_flush_bin(struct tmk__bin *bin, uint32_t keep);
+void tmk__tcache_child(void);
+void tmk__tcache_mode(bool stopped);
+void tmk__tcache_count(unsigned int purpose, int64_t bytes);
+void tmk__tcache_live(int64_t live[TMK__PURPOSES]);
+
+extern __thread struct tmk__tcache *tmk__tcache
+	__attribute__((tls_model("initial-exec")));
+
+/* alloc.c: under heap_lock */
+void tmk__slot_give(const struct tmk__slot *slot);
+
+/* purpose.c */
+uint8_t tmk__purpose_find(const char *name);
+const char *tmk__purpose_name(unsigned int purpose);
+
+/**
+ * tmk__bin_of() - which bin of a thread's cache serves a request
+ * @bytes: not 0, at most TMK__LARGE_MAX
+ */
+static inline unsigned int tmk__bin_of(size_t bytes)
+{
+	uint32_t pages, log;
+
+	if (bytes <= TMK__SMALL_MAX)
+		return tmk__slab_bins[(bytes + 63) >> 6];
+	pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+	log = 31 - (uint32_t)__builtin_clz(pages);
+	return TMK__SMALL_BINS + ((log - 3) << 3) + ((pages >> (log - 3)) & 7);
+}
+
+#endif /* TMK_ALLOC_HEAP_H */

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Runs of pages: the table of blocks, free runs by size, best fit, merging. All
+ * of it under heap_lock.
+ *
+ * The runs of an arena lie next to one another without gaps, from its first page
+ * to its last: what has no memory is a run of type ABSENT. The map leads to a
+ * run from its first and its last page, so its neighbours are found at once.
+ * Neighbouring free runs are merged, absent ones too.
+ *
+ * Free runs are listed by size, eight lists to each power of two; the best of
+ * the first list that has a fitting one is at most an eighth too large, or it is
+ * the best of all.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "heap.h"
+
+/**
+ * tmk__pages_list() - which list free runs of a size are in
+ * @pages: the size
+ *
+ * Return: its number.
+ */
+unsigned int tmk__pages_list(uint32_t pages)
+{
+	unsigned int log = 31 - (unsigned int)__builtin_clz(pages);
+
+	if (pages < 8)
+		return pages;
+	return ((log - 2) << 3) + ((pages >> (log - 3)) & 7);
+}
+
+/**
+ * tmk__pages_room() - have so many unused entries at hand
+ * @heap: the heap
+ * @nr: how many
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__pages_room(struct tmk__heap *heap, unsigned int nr)
+{
+	uint64_t want = (heap->blocks_nr + nr) * sizeof(struct tmk__block);
+	uint32_t index = heap->blocks_free;
+
+	while (index && nr) {
+		index = heap->blocks[index].next;
+		nr--;
+	}
+	if (!nr || want <= heap->room.usable)
+		return 0;
+	tmk__calls_add(1);
+	if (tmk__fault("blocks") || tmk__reserve_grow(&heap->room, want))
+		return tmk__error(-ENOMEM, "no memory for the table of blocks");
+	return 0;
+}
+
+/**
+ * tmk__pages_entry() - take an unused entry; tmk__pages_room() saw that there is
+ * @heap: the heap
+ *
+ * Return: its number.
+ */
+uint32_t tmk__pages_entry(struct tmk__heap *heap)
+{
+	uint32_t index = heap->blocks_free;
+
+	if (index)
+		heap->blocks_free = heap->blocks[index].next;
+	else
+		index = heap->blocks_nr++;
+	memset(&heap->blocks[index], 0, sizeof(struct tmk__block));
+	return index;
+}
+
+/**
+ * tmk__pages_entry_free() - an entry is not used any more
+ * @heap: the heap
+ * @index: its number
+ */
+void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	block->type = TMK__RUN_NONE;
+	block->page = UINT32_MAX;
+	block->next = heap->blocks_free;
+	heap->blocks_free = index;
+}
+
+static void map_set(struct tmk__heap *heap, uint32_t page, uint32_t index)
+{
+	atomic_store_explicit(&heap->map[page], index, memory_order_relaxed);
+}
+
+static uint32_t map_get(const struct tmk__heap *heap, uint32_t page)
+{
+	return atomic_load_explicit(&heap->map[page], memory_order_relaxed);
+}
+
+static uint32_t *list_head(struct tmk__arena *arena,
+			   const struct tmk__block *block)
+{
+	if (block->type == TMK__RUN_ABSENT)
+		return &arena->absent;
+	return &arena->lists[tmk__pages_list(block->pages)];
+}
+
+/* A run that its type, place and size are known of: list and map it. */
+static void run_insert(struct tmk__heap *heap, uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
+	uint32_t *head = list_head(arena, block);
+	unsigned int list;
+
+	block->prev = 0;
+	block->next = *head;
+	if (*head)
+		heap->blocks[*head].prev = index;
+	*head = index;
+	if (block->type == TMK__RUN_FREE) {
+		list = tmk__pages_list(block->pages);
+		arena->bits[list / 64] |= UINT64_C(1) << (list % 64);
+	}
+	map_set(heap, block->page, index);
+	map_set(heap, block->page + block->pages - 1, index);
+}
+
+static void run_remove(struct tmk__heap *heap, uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
+	uint32_t *head = list_head(arena, block);
+	unsigned int list;
+
+	if (block->next)
+		heap->blocks[block->next].prev = block->prev;
+	if (block->prev)
+		heap->blocks[block->prev].next = block->next;
+	else
+		*head = block->next;
+	if (block->type == TMK__RUN_FREE && !*head) {
+		list = tmk__pages_list(block->pages);
+		arena->bits[list / 64] &= ~(UINT64_C(1) << (list % 64));
+	}
+}
+
+/* The neighbour on a side, if it is of a type; 0 if not. */
+static uint32_t neighbour(const struct tmk__heap *heap,
+			  const struct tmk__block *block, bool right,
+			  enum tmk__run_type type)
+{
+	const struct tmk__arena *arena = &heap->arenas[block->arena];
+	uint32_t page = right ? block->page + block->pages : block->page - 1;
+	uint32_t index;
+
+	if (right ? page == arena->first + arena->pages :
+		    block->page == arena->first)
+		return 0;
+	index = map_get(heap, page);
+	return heap->blocks[index].type == type ? index : 0;
+}
+
+/* Make a run free or absent, one with its neighbours. Return: its number. */
+static uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
+			  enum tmk__run_type type)
+{
+	struct tmk__block *block = &heap->blocks[index], *other;
+	uint32_t near;
+	int right;
+
+	block->type = (uint8_t)type;
+	for (right = 0; right < 2; right++) {
+		near = neighbour(heap, block, right, type);
+		if (!near)
+			continue;
+		other = &heap->blocks[near];
+		run_remove(heap, near);
+		if (!right)
+			block->page = other->page;
+		block->pages += other->pages;
+		block->fresh = block->fresh && other->fresh;
+		tmk__pages_entry_free(heap, near);
+	}
+	run_insert(heap, index);
+	return index;
+}
+
+/*
+ * Cut [page, page + pages) out of a run that is in no list; what is left on
+ * either side is listed again. Two entries must be at hand.
+ */
+static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
+		    uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index], *rest;
+	uint32_t before = page - block->page;
+	uint32_t after = block->pages - before - pages;
+	uint32_t side;
+
+	for (side = 0; side < 2; side++) {
+		uint32_t nr = side ? after : before, new;
+
+		if (!nr)
+			continue;
+		new = tmk__pages_entry(heap);
+		rest = &heap->blocks[new];
+		rest->arena = block->arena;
+		rest->type = block->type;
+		rest->fresh = block->fresh;
+		rest->stamp = block->stamp;
+		rest->page = side ? page + pages : block->page;
+		rest->pages = nr;
+		run_insert(heap, new);
+	}
+	block->page = page;
+	block->pages = pages;
+}
+
+static bool fits(const struct tmk__block *block, uint32_t pages, uint32_t align)
+{
+	uint64_t begin = TMK__ALIGN_UP((uint64_t)block->page, align);
+
+	return begin + pages <= (uint64_t)block->page + block->pages;
+}
+
+/* The smallest of a list that fits; 0 if none does. */
+static uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
+			  uint32_t pages, uint32_t align)
+{
+	uint32_t best = 0, best_pages = UINT32_MAX;
+
+	for (; index; index = heap->blocks[index].next) {
+		const struct tmk__block *block = &heap->blocks[index];
+
+		if (block->pages >= best_pages || !fits(block, pages, align))
+			continue;
+		best = index;
+		best_pages = block->pages;
+		if (best_pages == pages)
+			break;
+	}
+	return best;
+}
+
+static uint32_t best_fit(const struct tmk__heap *heap,
+			 const struct tmk__arena *arena, uint32_t pages,
+			 uint32_t align)
+{
+	unsigned int list = tmk__pages_list(pages), word = list / 64;
+	uint64_t bits = arena->bits[word] & ~UINT64_C(0) << (list % 64);
+	uint32_t best;
+
+	for (;;) {
+		for (; bits; bits &= bits - 1) {
+			list = word * 64 + (unsigned int)__builtin_ctzll(bits);
+			best = list_best(heap, arena->lists[list], pages,
+					 align);
+			if (best)
+				return best;
+		}
+		if (++word == TMK__ARRAY_SIZE(arena->bits))
+			return 0;
+		bits = arena->bits[word];
+	}
+}
+
+/* Which bin of a thread's cache a block goes to. */
+static uint8_t pages_bin(const struct tmk__block *block)
+{
+	if (block->arena || block->pages < 8 ||
+	    block->pages > TMK__LARGE_MAX >> TMK__PAGE_SHIFT)
+		return TMK__BIN_NONE;
+	return (uint8_t)(TMK__SMALL_BINS + tmk__pages_list(block->pages) - 8);
+}
+
+/**
+ * tmk__pages_alloc() - a block out of the memory that is there
+ * @heap: the heap
+ * @arena: which kind
+ * @pages: how much
+ * @align: in pages, a power of two
+ *
+ * tmk__pages_room(heap, 2) comes first.
+ *
+ * Return: the block, of type LARGE and gone; 0 if there is none.
+ */
+uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
+			  uint32_t pages, uint32_t align)
+{
+	uint32_t index = best_fit(heap, arena, pages, align);
+	struct tmk__block *block = &heap->blocks[index];
+	uint32_t page;
+
+	if (!index)
+		return 0;
+	run_remove(heap, index);
+	page = TMK__ALIGN_UP(block->page, align);
+	run_cut(heap, index, page, pages);
+	block->type = TMK__RUN_LARGE;
+	block->size = 0;
+	block->objects = 0;
+	block->bin = pages_bin(block);
+	atomic_store_explicit(&block->state, TMK__GONE, memory_order_relaxed);
+	map_set(heap, page, index);
+	map_set(heap, page + pages - 1, index);
+	return index;
+}
+
+/**
+ * tmk__pages_free() - a block's memory is nobody's again
+ * @heap: the heap
+ * @index: the block, in no list
+ * @fresh: it was never written to
+ */
+void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	block->fresh = fresh;
+	block->stamp = tmk__heap_now();
+	run_merge(heap, index, TMK__RUN_FREE);
+}
+
+/**
+ * tmk__pages_present() - there is memory in a part of an absent run now
+ * @heap: the heap
+ * @index: the run
+ * @page: where it begins
+ * @pages: how much
+ *
+ * tmk__pages_room(heap, 2) comes first.
+ *
+ * Return: the free run that it has become part of.
+ */
+uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
+			    uint32_t page, uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	run_remove(heap, index);
+	run_cut(heap, index, page, pages);
+	heap->arenas[block->arena].held += pages;
+	block->fresh = true;
+	block->stamp = tmk__heap_now();
+	return run_merge(heap, index, TMK__RUN_FREE);
+}
+
+/**
+ * tmk__pages_absent() - the memory in a part of a free run is gone
+ * @heap: the heap
+ * @index: the run
+ * @page: where it begins
+ * @pages: how much
+ *
+ * tmk__pages_room(heap, 2) comes first.
+ *
+ * Return: the page after the absent run that it has become part of.
+ */
+uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
+			   uint32_t page, uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	run_remove(heap, index);
+	run_cut(heap, index, page, pages);
+	heap->arenas[block->arena].held -= pages;
+	run_merge(heap, index, TMK__RUN_ABSENT);
+	return block->page + block->pages;
+}
+
+/**
+ * tmk__pages_absent_all() - the first run of an arena, which is all of it
+ * @heap: the heap
+ * @index: the run
+ */
+void tmk__pages_absent_all(struct tmk__heap *heap, uint32_t index)
+{
+	heap->blocks[index].type = TMK__RUN_ABSENT;
+	run_insert(heap, index);
+}
+
+/**
+ * tmk__pages_near() - the run that begins at a page
+ * @heap: the heap
+ * @arena: the arena
+ * @page: a run's first page, or the arena's end
+ *
+ * Return: the run; 0 at the arena's end.
+ */
+uint32_t tmk__pages_near(const struct tmk__heap *heap,
+			 const struct tmk__arena *arena, uint32_t page)
+{
+	if (page >= arena->first + arena->pages)
+		return 0;
+	return map_get(heap, page);
+}
+
+/**
+ * tmk__pages_extend() - make a block larger where it is
+ * @heap: the heap
+ * @index: the block
+ * @pages: its new size
+ *
+ * tmk__pages_room(heap, 2) comes first.
+ *
+ * Return: false if what follows it is in use or too small.
+ */
+bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	uint32_t near = neighbour(heap, block, true, TMK__RUN_FREE);
+	uint32_t more = pages - block->pages;
+
+	if (!near || heap->blocks[near].pages < more)
+		return false;
+	run_remove(heap, near);
+	run_cut(heap, near, heap->blocks[near].page, more);
+	tmk__pages_entry_free(heap, near);
+	block->pages = pages;
+	block->bin = pages_bin(block);
+	map_set(heap, block->page + pages - 1, index);
+	return true;
+}
+
+/**
+ * tmk__pages_shrink() - make a block smaller where it is
+ * @heap: the heap
+ * @index: the block
+ * @pages: its new size
+ *
+ * tmk__pages_room(heap, 1) comes first.
+ */
+void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	uint32_t new = tmk__pages_entry(heap);
+	struct tmk__block *rest = &heap->blocks[new];
+
+	rest->arena = block->arena;
+	rest->page = block->page + pages;
+	rest->pages = block->pages - pages;
+	block->pages = pages;
+	block->bin = pages_bin(block);
+	map_set(heap, block->page + pages - 1, index);
+	tmk__pages_free(heap, new, false);
+}
