@@ -82,6 +82,17 @@ void tmk__cache_shut(void)
 		pool->shut();
 }
 
+/** tmk__cache_limits() - the limits have been changed, maybe to less than held */
+void tmk__cache_limits(void)
+{
+	const struct tmk__pool *pool = atomic_load(&cache_pool);
+
+	if (tmk__ledger_over())
+		region_drop();
+	if (pool)
+		pool->limits();
+}
+
 /**
  * tmk__cache_fill() - make the reservation
  * @device: the library, being opened

@@ -426,6 +426,8 @@ int tmk_limits_set(const struct tmk_limits *limits)
 	if (err)
 		return err;
 	tmk__ledger_set_limits(limits->max_bytes, limits->max_physical_bytes);
+	/* What is held for nobody counts too: handing it out needs no charge. */
+	tmk__cache_limits();
 	tmk__device_put(device);
 	return 0;
 }

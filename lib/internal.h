@@ -145,6 +145,7 @@ void tmk__cgroup_tmk_path(char *buf, size_t len, uint64_t id);
 
 /* ledger.c */
 void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max);
+bool tmk__ledger_over(void);
 int tmk__ledger_charge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
 		       uint64_t physical);
 void tmk__ledger_uncharge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
@@ -181,6 +182,7 @@ int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
 /**
  * struct tmk__pool - who else keeps free memory, and must be told of things
  * @drop: give back what is free; true if anything was
+ * @limits: the limits have been changed
  * @shut: the library is being closed: give back what is free, from now on too
  * @fork_prepare: be found at rest by a child
  * @fork_parent: go on
@@ -188,6 +190,7 @@ int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
  */
 struct tmk__pool {
 	bool (*drop)(void);
+	void (*limits)(void);
 	void (*shut)(void);
 	void (*fork_prepare)(void);
 	void (*fork_parent)(void);
@@ -195,6 +198,7 @@ struct tmk__pool {
 };
 
 void tmk__cache_pool(const struct tmk__pool *pool);
+void tmk__cache_limits(void);
 void tmk__cache_shut(void);
 void tmk__cache_fork_prepare(void);
 void tmk__cache_fork_parent(void);

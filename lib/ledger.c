@@ -111,6 +111,18 @@ void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max)
 }
 
 /**
+ * tmk__ledger_over() - is more held than the limits allow by now?
+ *
+ * Return: true if a limit was set below what was in use.
+ */
+bool tmk__ledger_over(void)
+{
+	return atomic_load(&ledger.total.current) > atomic_load(&ledger.max) ||
+	       atomic_load(&ledger.physical.current) >
+		       atomic_load(&ledger.physical_max);
+}
+
+/**
  * tmk__ledger_charge() - charge bytes that are about to be allocated
  * @kind: of which kind
  * @use: what for

@@ -142,7 +142,8 @@ TMK_API int tmk_limits_get(struct tmk_limits *out);
 
 /**
  * tmk_limits_set() - change the process limits, also below current use
- * @limits: the new ones; only later requests feel them
+ * @limits: the new ones; only later requests feel them, and what is held for
+ *	nobody is given back if it is more
  *
  * Return: 0 or as tmk_open().
  */

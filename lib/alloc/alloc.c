@@ -91,22 +91,36 @@ static inline uint64_t block_bytes(const struct tmk__block *block)
 	return (uint64_t)block->pages << TMK__PAGE_SHIFT;
 }
 
+/*
+ * A slot is read right after it was written: each half by itself, because a
+ * processor cannot forward two narrow stores to one wide load.
+ */
+static inline void slot_put(struct tmk__slot *to, const struct tmk__slot *slot)
+{
+	__atomic_store_n(&to->data, slot->data, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->state, slot->state, __ATOMIC_RELAXED);
+}
+
+static inline void slot_get(struct tmk__slot *out, const struct tmk__slot *from)
+{
+	out->data = __atomic_load_n(&from->data, __ATOMIC_RELAXED);
+	out->state = __atomic_load_n(&from->state, __ATOMIC_RELAXED);
+}
+
 /* What is on top of a bin. Return: false if it does not do. */
 static inline bool bin_pop(struct tmk__slot *out, int64_t *bytes,
 			   struct tmk__bin *bin, size_t want)
 {
-	const struct tmk__slot *slot;
 
 	if (__builtin_expect(!bin->nr, 0))
 		return false;
-	slot = &bin->slots[bin->nr - 1];
+	slot_get(out, &bin->slots[bin->nr - 1]);
 	*bytes = bin->size;
 	if (!*bytes) {
-		*bytes = (int64_t)block_bytes((struct tmk__block *)slot->state);
+		*bytes = (int64_t)block_bytes((struct tmk__block *)out->state);
 		if (__builtin_expect((uint64_t)*bytes < want, 0))
 			return false;
 	}
-	*out = *slot;
 	bin->nr--;
 	/* Or somebody else has it: freed twice at the same moment. */
 	return __builtin_expect(state_get(out->state) == TMK__CACHED, 1);
@@ -244,6 +258,9 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 	if (!pages)
 		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
 	index = tmk__pages_alloc(heap, arena, pages, req->align);
+	/* What the thread kept may be in the way of something larger. */
+	if (!index && tmk__tcache_flush_own() && !tmk__pages_room(heap, 2))
+		index = tmk__pages_alloc(heap, arena, pages, req->align);
 	if (index)
 		*out = req->pages ? block_take(heap, req, index) :
 				    object_take(heap, arena, req, index);
@@ -344,7 +361,8 @@ static int request_check(struct request *req, const struct tmk_alloc_opts *o)
 	return tmk__region_opts_check(&region);
 }
 
-static int alloc_opts(void **out, size_t bytes,
+static __attribute__((noinline)) int
+	alloc_opts(void **out, size_t bytes,
 		      const struct tmk_alloc_opts *given)
 {
 	static const struct tmk_alloc_opts defaults = TMK_ALLOC_OPTS_INIT;
@@ -526,11 +544,11 @@ static int free_locked(void *ptr, bool *later)
 		return 0;
 	}
 	tmk__slot_give(&slot);
-	*later = tmk__heap_closed() || heap != tmk__heap;
+	*later = tmk__heap_tight() || heap != tmk__heap;
 	return 0;
 }
 
-static int free_slow(void *ptr)
+static __attribute__((noinline)) int free_slow(void *ptr)
 {
 	bool later = false;
 	int err;
@@ -571,7 +589,7 @@ int tmk_free(void *ptr)
 		goto slow;
 	state_set(slot.state, TMK__CACHED);
 	cache_count(cache, state - TMK__LIVE, -(int64_t)bytes);
-	bin->slots[bin->nr++] = slot;
+	slot_put(&bin->slots[bin->nr++], &slot);
 	cache_leave(cache);
 	return 0;
 

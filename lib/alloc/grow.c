@@ -420,6 +420,7 @@ uint64_t tmk__grow_trim(uint32_t age_ms)
 	tmk__heap_grow_lock();
 	tmk__heap_lock();
 	bytes = trim(age_ms);
+	tmk__heap_look();
 	tmk__heap_unlock();
 	tmk__heap_grow_unlock();
 	return bytes;

@@ -27,6 +27,7 @@ static struct tmk__heap *inherited; /* a child's, newest first */
 static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
+static bool over; /* more is held than a limit that was lowered since allows */
 static bool known; /* to those who must tell us things */
 static uint64_t live_peak;
 
@@ -64,19 +65,24 @@ uint32_t tmk__heap_now(void)
 			  (uint64_t)now.tv_nsec / 1000000);
 }
 
-/** tmk__heap_closed() - is nothing to be kept? Under heap_lock. */
-bool tmk__heap_closed(void)
+/** tmk__heap_tight() - is nothing to be kept? Under heap_lock. */
+bool tmk__heap_tight(void)
 {
-	return closed;
+	return closed || over;
 }
 
 /** tmk__heap_reopen() - the library is in use again; under heap_lock */
 void tmk__heap_reopen(void)
 {
-	if (!closed)
-		return;
 	closed = false;
-	tmk__tcache_mode(false);
+	tmk__heap_look();
+}
+
+/** tmk__heap_look() - is anything to be kept from now on? Under heap_lock. */
+void tmk__heap_look(void)
+{
+	over = tmk__ledger_over();
+	tmk__tcache_mode(closed || over);
 }
 
 /* Tell of what the ledger has as cache and the program has got. */
@@ -111,9 +117,21 @@ static void pool_shut(void)
 {
 	tmk__heap_lock();
 	closed = true;
-	tmk__tcache_mode(true);
+	tmk__heap_look();
 	tmk__heap_unlock();
 	tmk__grow_trim(0);
+}
+
+static void pool_limits(void)
+{
+	bool tight;
+
+	tmk__heap_lock();
+	tmk__heap_look();
+	tight = over;
+	tmk__heap_unlock();
+	if (tight)
+		tmk__grow_trim(0);
 }
 
 static void pool_fork_prepare(void)
@@ -146,6 +164,7 @@ static void pool_fork_child(void)
 static const struct tmk__pool pool = {
 	.drop = pool_drop,
 	.shut = pool_shut,
+	.limits = pool_limits,
 	.fork_prepare = pool_fork_prepare,
 	.fork_parent = pool_fork_parent,
 	.fork_child = pool_fork_child,
@@ -237,6 +256,7 @@ static int heap_make(void)
 	}
 	if (!known) {
 		tmk__slab_init();
+		tmk__pages_init();
 		tmk__ledger_lender(lent);
 		tmk__cache_pool(&pool);
 		known = true;

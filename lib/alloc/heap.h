@@ -200,7 +200,8 @@ void tmk__heap_lock(void);
 void tmk__heap_unlock(void);
 void tmk__heap_grow_lock(void);
 void tmk__heap_grow_unlock(void);
-bool tmk__heap_closed(void);
+bool tmk__heap_tight(void);
+void tmk__heap_look(void);
 void tmk__heap_reopen(void);
 int tmk__heap_arena(struct tmk__arena **out, enum tmk_kind kind, uint32_t flags,
 		    int32_t node);
@@ -209,6 +210,11 @@ struct tmk__heap *tmk__heap_inherited(void);
 uint32_t tmk__heap_now(void);
 
 /* pages.c: under heap_lock */
+/* Tables, because counting zeroes waits for what was in its target before. */
+extern uint8_t tmk__page_bins[512];
+extern uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
+
+void tmk__pages_init(void);
 unsigned int tmk__pages_list(uint32_t pages);
 int tmk__pages_room(struct tmk__heap *heap, unsigned int nr);
 uint32_t tmk__pages_entry(struct tmk__heap *heap);
@@ -248,6 +254,7 @@ struct tmk__tcache *tmk__tcache_get(void);
 void tmk__tcache_stop(void);
 void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);
+bool tmk__tcache_flush_own(void);
 void tmk__tcache_flush_bin(struct tmk__bin *bin, uint32_t keep);
 void tmk__tcache_child(void);
 void tmk__tcache_mode(bool stopped);
@@ -270,13 +277,13 @@ const char *tmk__purpose_name(unsigned int purpose);
  */
 static inline unsigned int tmk__bin_of(size_t bytes)
 {
-	uint32_t pages, log;
+	size_t pages = (bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT;
 
 	if (bytes <= TMK__SMALL_MAX)
 		return tmk__slab_bins[(bytes + 63) >> 6];
-	pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
-	log = 31 - (uint32_t)__builtin_clz(pages);
-	return TMK__SMALL_BINS + ((log - 3) << 3) + ((pages >> (log - 3)) & 7);
+	if (pages < 512)
+		return tmk__page_bins[pages];
+	return tmk__page64_bins[pages >> 6];
 }
 
 #endif /* TMK_ALLOC_HEAP_H */

@@ -18,6 +18,9 @@
 
 #include "heap.h"
 
+uint8_t tmk__page_bins[512];
+uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
+
 /**
  * tmk__pages_list() - which list free runs of a size are in
  * @pages: the size
@@ -31,6 +34,19 @@ unsigned int tmk__pages_list(uint32_t pages)
 	if (pages < 8)
 		return pages;
 	return ((log - 2) << 3) + ((pages >> (log - 3)) & 7);
+}
+
+/** tmk__pages_init() - fill in the tables of sizes, once */
+void tmk__pages_init(void)
+{
+	uint32_t i;
+
+	for (i = 8; i < TMK__ARRAY_SIZE(tmk__page_bins); i++)
+		tmk__page_bins[i] =
+			(uint8_t)(TMK__SMALL_BINS + tmk__pages_list(i) - 8);
+	for (i = 8; i < TMK__ARRAY_SIZE(tmk__page64_bins); i++)
+		tmk__page64_bins[i] = (uint8_t)(TMK__SMALL_BINS +
+						tmk__pages_list(i * 64) - 8);
 }
 
 /**

@@ -162,12 +162,23 @@ struct tmk__tcache *tmk__tcache_get(void)
 	return cache;
 }
 
+/* Is there a thread that keeps anything, other than this one? */
+static bool others_keep(void)
+{
+	struct tmk__tcache *cache;
+
+	for (cache = caches; cache; cache = cache->next)
+		if (cache->used && cache != tmk__tcache)
+			return true;
+	return false;
+}
+
 /** tmk__tcache_stop() - no thread looks at its cache; under heap_lock */
 void tmk__tcache_stop(void)
 {
 	struct tmk__tcache *cache;
 
-	if (!caches)
+	if (!others_keep())
 		return;
 	for (cache = caches; cache; cache = cache->next)
 		atomic_store(&cache->stop, 1);
@@ -214,6 +225,23 @@ static void flush_all(void)
 	for (cache = caches; cache; cache = cache->next)
 		for (i = 0; i < TMK__BINS; i++)
 			tmk__tcache_flush_bin(&cache->bins[i], 0);
+}
+
+/**
+ * tmk__tcache_flush_own() - empty this thread's cache; under heap_lock
+ *
+ * Return: false if there was nothing in it.
+ */
+bool tmk__tcache_flush_own(void)
+{
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; tmk__tcache && i < TMK__BINS; i++) {
+		any = any || tmk__tcache->bins[i].nr;
+		tmk__tcache_flush_bin(&tmk__tcache->bins[i], 0);
+	}
+	return any;
 }
 
 /** tmk__tcache_flush_all() - empty every thread's cache; under heap_lock */
