@@ -57,16 +57,16 @@ static bool place_try(struct place *out, const struct tmk__heap *heap,
 {
 	const struct tmk__block *absent = &heap->blocks[index];
 	uint64_t end = (uint64_t)absent->page + absent->pages, lo, start, hi;
-	uint32_t grain = arena_grain(arena, base), before = absent->page;
-	uint32_t near = 0;
+	uint32_t grain = arena_grain(arena, base), near = 0;
 
 	lo = TMK__ALIGN_UP((uint64_t)absent->page, grain);
+	start = lo;
 	if (lo == absent->page && absent->page > arena->first)
 		near = tmk__pages_near(heap, arena, absent->page - 1);
 	if (near && heap->blocks[near].type == TMK__RUN_FREE)
-		before = heap->blocks[near].page;
-	start = TMK__ALIGN_UP(before < lo ? (uint64_t)before : lo, align);
-	if (near && start + pages <= lo)
+		start = heap->blocks[near].page;
+	start = TMK__ALIGN_UP(start, align);
+	if (start + pages <= lo)
 		return false;
 	if (start > lo)
 		lo = start & ~(uint64_t)(grain - 1);

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "base/atfork.h"
 #include "heap.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -28,14 +29,9 @@ static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
 static bool over; /* more is held than a limit that was lowered since allows */
-static bool known; /* to those who must tell us things */
+static bool known; /* the tables, and we to the ledger */
 static uint64_t live_peak;
 
-/** tmk__heap_lock() - for the tables */
-void tmk__heap_lock(void)
-{
-	pthread_mutex_lock(&heap_mutex);
-}
 
 /** tmk__heap_unlock() - the other half */
 void tmk__heap_unlock(void)
@@ -43,11 +39,6 @@ void tmk__heap_unlock(void)
 	pthread_mutex_unlock(&heap_mutex);
 }
 
-/** tmk__heap_grow_lock() - to get memory or to give it back; before heap_lock */
-void tmk__heap_grow_lock(void)
-{
-	pthread_mutex_lock(&grow_mutex);
-}
 
 /** tmk__heap_grow_unlock() - the other half */
 void tmk__heap_grow_unlock(void)
@@ -170,6 +161,24 @@ static const struct tmk__pool pool = {
 	.fork_child = pool_fork_child,
 };
 
+TMK__AT_LOAD(HEAP)
+static void ready(void)
+{
+	tmk__cache_pool(&pool);
+}
+
+/** tmk__heap_lock() - for the tables */
+void tmk__heap_lock(void)
+{
+	pthread_mutex_lock(&heap_mutex);
+}
+
+/** tmk__heap_grow_lock() - to get memory or to give it back; before heap_lock */
+void tmk__heap_grow_lock(void)
+{
+	pthread_mutex_lock(&grow_mutex);
+}
+
 /* Room for four times the machine's memory in each arena, if there is. */
 static uint64_t arena_bytes(void)
 {
@@ -258,7 +267,6 @@ static int heap_make(void)
 		tmk__slab_init();
 		tmk__pages_init();
 		tmk__ledger_lender(lent);
-		tmk__cache_pool(&pool);
 		known = true;
 	}
 	tmk__heap = heap;

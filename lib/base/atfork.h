@@ -15,6 +15,7 @@
 #define TMK__ATFORK_DEVICE 101
 #define TMK__ATFORK_HANDLE 102
 #define TMK__ATFORK_THREAD 103
+#define TMK__ATFORK_HEAP 104
 
 #define TMK__AT_LOAD(when) __attribute__((constructor(TMK__ATFORK_##when)))
 

@@ -242,8 +242,10 @@ static int child(void *arg)
 
 static int child_of_child(void *arg)
 {
+	struct family *f = arg;
 	int status = in_child(child, arg);
 
+	strcpy(f->kept, "kept");
 	return status ? status : child(arg) ? 50 : 0;
 }
 
