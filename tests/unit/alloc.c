@@ -66,8 +66,9 @@ TEST(blocks_do_not_overlap)
 			blocks[i] = NULL;
 			continue;
 		}
-		sizes[i] = (size_t)rand_r(&seed) % (1u << (rand_r(&seed) % 18)) +
-			   1;
+		sizes[i] =
+			(size_t)rand_r(&seed) % (1u << (rand_r(&seed) % 18)) +
+			1;
 		ASSERT_EQ(0, tmk_alloc((void **)&blocks[i], sizes[i], NULL));
 		memset(blocks[i], (char)i, sizes[i]);
 		if (round % 1000 == 999)

@@ -89,8 +89,8 @@ TEST(an_exiting_thread_leaves_nothing_behind)
 	int i;
 
 	for (i = 0; i < 50; i++) {
-		ASSERT_EQ(0, pthread_create(&thread, NULL, fill_and_exit,
-					    NULL));
+		ASSERT_EQ(0,
+			  pthread_create(&thread, NULL, fill_and_exit, NULL));
 		pthread_join(thread, &result);
 		ASSERT_EQ(NULL, result);
 		EXPECT_EQ(0, general());
@@ -152,7 +152,8 @@ static void *storm(void *arg)
 	while (!atomic_load(&storm_over)) {
 		i = (unsigned int)rand_r(&seed) % 16;
 		if (blocks[i]) {
-			if (*(unsigned int *)blocks[i] != i || tmk_free(blocks[i]))
+			if (*(unsigned int *)blocks[i] != i ||
+			    tmk_free(blocks[i]))
 				atomic_fetch_add(&storm_wrong, 1);
 			blocks[i] = NULL;
 			continue;
