@@ -537,7 +537,7 @@ static int free_locked(void *ptr, bool *later)
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
 	if (cache && block->bin < TMK__BIN_NONE && !block->arena &&
 	    !atomic_load(&cache->stop)) {
-		bin = &cache->bins[block->bin];
+		bin = tmk__tcache_bin(cache, block->bin);
 		if (bin->nr == bin->max)
 			tmk__tcache_flush_bin(bin, bin->max / 2);
 		bin->slots[bin->nr++] = slot;

@@ -31,7 +31,7 @@
 #define TMK__PAGE_SHIFT 12
 #define TMK__PAGE ((uint64_t)1 << TMK__PAGE_SHIFT)
 #define TMK__HUGE_PAGES 512u /* pages in 2 MiB */
-#define TMK__GRAIN 16u /* pages that small regions are a multiple of */
+#define TMK__GRAIN 4u /* pages that small regions are a multiple of */
 #define TMK__ARENAS 8
 #define TMK__LISTS 240 /* of free runs, by size */
 
@@ -180,6 +180,7 @@ struct tmk__bin {
  * @stop: it may not: somebody else is, or nobody keeps anything at present
  * @live: bytes that the thread handed out less those it took back, by purpose
  * @bins: free blocks and objects
+ * @hot: the bin of large blocks that may have some; NULL at first
  * @next: all caches
  * @used: there is a thread that has it
  */
@@ -188,6 +189,7 @@ struct tmk__tcache {
 	_Atomic uint32_t stop;
 	struct tmk__bin bins[TMK__BINS + 1];
 	_Atomic int64_t live[TMK__PURPOSES];
+	struct tmk__bin *hot;
 	struct tmk__tcache *next;
 	bool used;
 };
@@ -251,6 +253,7 @@ uint64_t tmk__grow_trim(uint32_t age_ms);
 
 /* tcache.c */
 struct tmk__tcache *tmk__tcache_get(void);
+struct tmk__bin *tmk__tcache_bin(struct tmk__tcache *cache, unsigned int bin);
 void tmk__tcache_stop(void);
 void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);

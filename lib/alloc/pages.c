@@ -243,7 +243,7 @@ static bool fits(const struct tmk__block *block, uint32_t pages, uint32_t align)
 	return begin + pages <= (uint64_t)block->page + block->pages;
 }
 
-/* The smallest of a list that fits; 0 if none does. */
+/* The smallest of a list that fits, the first of those; 0 if none does. */
 static uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
 			  uint32_t pages, uint32_t align)
 {
@@ -252,12 +252,13 @@ static uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
 	for (; index; index = heap->blocks[index].next) {
 		const struct tmk__block *block = &heap->blocks[index];
 
-		if (block->pages >= best_pages || !fits(block, pages, align))
+		if (block->pages > best_pages ||
+		    (block->pages == best_pages &&
+		     block->page > heap->blocks[best].page) ||
+		    !fits(block, pages, align))
 			continue;
 		best = index;
 		best_pages = block->pages;
-		if (best_pages == pages)
-			break;
 	}
 	return best;
 }

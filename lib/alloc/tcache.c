@@ -125,7 +125,7 @@ static struct tmk__tcache *tcache_make(void)
 	slots = (struct tmk__slot *)(cache + 1);
 	for (i = 0; i < TMK__BINS; i++) {
 		max = bin_max(bin_bytes(i));
-		cache->bins[i].max = max;
+		cache->bins[i].max = i < TMK__SMALL_BINS ? max : 0;
 		cache->bins[i].slots = slots;
 		if (i < TMK__SMALL_BINS)
 			cache->bins[i].size = tmk__slab_size(i);
@@ -171,6 +171,31 @@ static bool others_keep(void)
 		if (cache->used && cache != tmk__tcache)
 			return true;
 	return false;
+}
+
+/**
+ * tmk__tcache_bin() - the bin that a free block goes to; under heap_lock
+ * @cache: this thread's
+ * @bin: which
+ *
+ * Of large blocks one bin at a time has some: the last one used. More of them
+ * would be in the way of others, and be handed out again wherever they are.
+ *
+ * Return: the bin.
+ */
+struct tmk__bin *tmk__tcache_bin(struct tmk__tcache *cache, unsigned int bin)
+{
+	struct tmk__bin *to = &cache->bins[bin];
+
+	if (bin < TMK__SMALL_BINS || to == cache->hot)
+		return to;
+	if (cache->hot) {
+		tmk__tcache_flush_bin(cache->hot, 0);
+		cache->hot->max = 0;
+	}
+	to->max = bin_max(bin_bytes(bin));
+	cache->hot = to;
+	return to;
 }
 
 /** tmk__tcache_stop() - no thread looks at its cache; under heap_lock */
