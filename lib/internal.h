@@ -43,6 +43,7 @@ int tmk__error(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
 int tmk__error_wrap(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
 void tmk__refusal(enum tmk_limit limit, uint64_t asked, uint64_t used,
 		  uint64_t max, const char *where);
+void tmk__refusal_holders(const struct tmk_refusal *from);
 void tmk__error_save(struct tmk__error_state *state);
 void tmk__error_restore(const struct tmk__error_state *state);
 uint64_t tmk__refusals(void);
@@ -143,6 +144,18 @@ int tmk__cgroup_tightest(struct tmk__memcg *out,
 			 const struct tmk__cgroup_mount *mount);
 void tmk__cgroup_tmk_path(char *buf, size_t len, uint64_t id);
 
+/* purpose.c */
+#define TMK__PURPOSES 254
+
+void tmk__purpose_lock(void);
+void tmk__purpose_unlock(void);
+uint8_t tmk__purpose_find(const char *name, enum tmk_use use);
+void tmk__purpose_add(unsigned int purpose, uint64_t bytes);
+void tmk__purpose_sub(unsigned int purpose, uint64_t bytes);
+void tmk__purpose_lender(void (*lent)(int64_t *by_purpose));
+uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES]);
+unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
+
 /* ledger.c */
 void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max);
 bool tmk__ledger_over(void);
@@ -154,7 +167,6 @@ void tmk__ledger_move(enum tmk_use from, enum tmk_use to, uint64_t bytes);
 void tmk__ledger_region_add(void);
 void tmk__ledger_region_remove(void);
 void tmk__ledger_read(struct tmk_stats *out);
-void tmk__ledger_lender(void (*lent)(struct tmk_stats *stats));
 
 /* device.c */
 struct tmk__device;

@@ -94,6 +94,7 @@ static int refuse(enum tmk_kind kind, enum tmk_limit limit, uint64_t asked,
 	};
 	char what[32];
 
+	r.holders_nr = tmk__purpose_top(r.holders, TMK_HOLDERS_NR);
 	snprintf(r.where, sizeof(r.where), "%s", tmk__env_name(env));
 	snprintf(what, sizeof(what), "a %s region", tmk_kind_name(kind));
 	return tmk__refuse(-ENOMEM, what, &r);
@@ -195,17 +196,6 @@ void tmk__ledger_region_remove(void)
 		tmk__bug("a region went that never came");
 }
 
-static _Atomic(void (*)(struct tmk_stats *)) ledger_lender;
-
-/**
- * tmk__ledger_lender() - who lends out parts of what is charged as cache
- * @lent: moves what is lent at the moment from there to its real use
- */
-void tmk__ledger_lender(void (*lent)(struct tmk_stats *stats))
-{
-	atomic_store(&ledger_lender, lent);
-}
-
 static struct tmk_counter counter_read(struct counter *c)
 {
 	struct tmk_counter out;
@@ -221,7 +211,7 @@ static struct tmk_counter counter_read(struct counter *c)
  */
 void tmk__ledger_read(struct tmk_stats *out)
 {
-	void (*lent)(struct tmk_stats *) = atomic_load(&ledger_lender);
+	uint64_t held[TMK__PURPOSES], lent;
 	int i;
 
 	out->total = counter_read(&ledger.total);
@@ -236,6 +226,13 @@ void tmk__ledger_read(struct tmk_stats *out)
 	out->regions = atomic_load(&ledger.regions);
 	out->regions_created = atomic_load(&ledger.regions_created);
 	out->backend_calls = tmk__calls();
-	if (lent)
-		lent(out);
+	/* What the allocator handed out is charged as cache. */
+	lent = TMK__MIN(tmk__purpose_read(held),
+			out->by_use[TMK_USE_CACHE].current);
+	out->by_use[TMK_USE_CACHE].current -= lent;
+	out->by_use[TMK_USE_GENERAL].current += lent;
+	counter_raise_peak(&ledger.by_use[TMK_USE_GENERAL],
+			   out->by_use[TMK_USE_GENERAL].current);
+	out->by_use[TMK_USE_GENERAL].peak =
+		atomic_load(&ledger.by_use[TMK_USE_GENERAL].peak);
 }

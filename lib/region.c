@@ -30,6 +30,7 @@
  * @ops: the backend that made it
  * @b: what the backend made
  * @use: what it is held for
+ * @purpose: the same, by name
  * @physical: bytes charged as physical: 0 where another process created it
  * @name: for people
  */
@@ -38,6 +39,7 @@ struct tmk_region {
 	const struct tmk__backend_ops *ops;
 	struct tmk__backend_region b;
 	enum tmk_use use;
+	uint8_t purpose;
 	uint64_t physical;
 	char name[TMK_NAME_BYTES];
 };
@@ -170,6 +172,20 @@ static int region_make_hard(struct tmk_region *region,
 	return err;
 }
 
+/* By name, but for what is kept for nobody. */
+static void region_purpose(struct tmk_region *region)
+{
+	region->purpose = tmk__purpose_find(
+		region->use == TMK_USE_CACHE ? "" : region->name, region->use);
+	tmk__purpose_add(region->purpose, region->b.bytes);
+}
+
+static void region_count(struct tmk_region *region)
+{
+	region_purpose(region);
+	tmk__ledger_region_add();
+}
+
 /* Make a region anew. */
 static int region_create(struct tmk_region **out, struct tmk__device *device,
 			 uint64_t length, const struct tmk_region_opts *opts,
@@ -196,7 +212,7 @@ static int region_create(struct tmk_region **out, struct tmk__device *device,
 		free(region);
 		return err;
 	}
-	tmk__ledger_region_add();
+	region_count(region);
 	*out = region;
 	return 0;
 }
@@ -231,9 +247,11 @@ int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
 	if (!region)
 		return region_create(out, device, length, &opts, use, NULL);
 	tmk__ledger_move(region->use, use, region->b.bytes);
+	tmk__purpose_sub(region->purpose, region->b.bytes);
 	region->use = use;
 	region->b.flags = opts.flags;
 	snprintf(region->name, sizeof(region->name), "%s", opts.name);
+	region_purpose(region);
 	*out = region;
 	return 0;
 }
@@ -349,7 +367,7 @@ static int import_on(struct tmk_region **out, struct tmk__device *device,
 		free(region);
 		return tmk__error_wrap(err, "cannot import descriptor %d", fd);
 	}
-	tmk__ledger_region_add();
+	region_count(region);
 	*out = region;
 	return 0;
 }
@@ -385,6 +403,7 @@ void tmk_region_put(struct tmk_region *region)
 	b = &region->b;
 	region->ops->region_destroy(b);
 	tmk__ledger_uncharge(b->kind, region->use, b->bytes, region->physical);
+	tmk__purpose_sub(region->purpose, b->bytes);
 	tmk__ledger_region_remove();
 	free(region);
 }

@@ -40,6 +40,21 @@ enum tmk_limit {
 	TMK_LIMIT_MEMORY, /* the machine has no more memory */
 };
 
+#define TMK_NAME_BYTES 32
+#define TMK_HOLDERS_NR 4
+
+/**
+ * struct tmk_holder - what memory is held for
+ * @name: a region's name, a block's purpose, or the use of what has neither
+ * @bytes: held now
+ * @peak: the most that was seen to be held
+ */
+struct tmk_holder {
+	char name[TMK_NAME_BYTES];
+	uint64_t bytes;
+	uint64_t peak;
+};
+
 /**
  * struct tmk_refusal - the last refused request of a thread, for programs
  * @limit: which limit refused
@@ -47,6 +62,8 @@ enum tmk_limit {
  * @used: bytes in use under that limit at the time
  * @max: that limit in bytes
  * @where: the cgroup path, workspace id or resource that the limit belongs to
+ * @holders_nr: how many of @holders there are; 0 unless the limit is this process's
+ * @holders: who held most of it, the largest first
  */
 struct tmk_refusal {
 	enum tmk_limit limit;
@@ -54,6 +71,8 @@ struct tmk_refusal {
 	uint64_t used;
 	uint64_t max;
 	char where[128];
+	uint32_t holders_nr;
+	struct tmk_holder holders[TMK_HOLDERS_NR];
 };
 
 /**

@@ -32,7 +32,6 @@ enum tmk_kind {
 #define TMK_REGION_F_REQUIRE (1u << 0)
 
 #define TMK_NODE_ANY (-1)
-#define TMK_NAME_BYTES 32
 
 /**
  * struct tmk_region_opts - what kind of region

@@ -312,7 +312,7 @@ static int alloc_slow(void **out, struct request *req)
 		err = tmk__heap_arena(&arena, req->kind, flags, req->node);
 	heap = tmk__heap;
 	if (!err) {
-		req->purpose = tmk__purpose_find(req->name);
+		req->purpose = tmk__purpose_find(req->name, TMK_USE_GENERAL);
 		err = alloc_held(&data, heap, arena, req);
 	}
 	tmk__heap_unlock();

@@ -30,7 +30,6 @@ static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
 static bool over; /* more is held than a limit that was lowered since allows */
 static bool known; /* the tables, and we to the ledger */
-static uint64_t live_peak;
 
 
 /** tmk__heap_unlock() - the other half */
@@ -77,25 +76,10 @@ void tmk__heap_look(void)
 }
 
 /* Tell of what the ledger has as cache and the program has got. */
-static void lent(struct tmk_stats *stats)
+static void lent(int64_t *by_purpose)
 {
-	struct tmk_counter *general = &stats->by_use[TMK_USE_GENERAL];
-	struct tmk_counter *cache = &stats->by_use[TMK_USE_CACHE];
-	int64_t live[TMK__PURPOSES];
-	uint64_t sum = 0;
-	unsigned int i;
-
 	tmk__heap_lock();
-	tmk__tcache_live(live);
-	for (i = 0; i < TMK__PURPOSES; i++)
-		sum += (uint64_t)live[i];
-	/* Threads go on meanwhile. */
-	sum = (int64_t)sum < 0 ? 0 : TMK__MIN(sum, cache->current);
-	live_peak = TMK__MAX(live_peak, sum);
-	general->current += sum;
-	general->peak = TMK__MAX(general->peak, live_peak);
-	general->peak = TMK__MAX(general->peak, general->current);
-	cache->current -= sum;
+	tmk__tcache_live(by_purpose);
 	tmk__heap_unlock();
 }
 
@@ -266,7 +250,7 @@ static int heap_make(void)
 	if (!known) {
 		tmk__slab_init();
 		tmk__pages_init();
-		tmk__ledger_lender(lent);
+		tmk__purpose_lender(lent);
 		known = true;
 	}
 	tmk__heap = heap;

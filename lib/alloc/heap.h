@@ -47,7 +47,7 @@
 #define TMK__GONE 0
 #define TMK__CACHED 1
 #define TMK__LIVE 2 /* + number of its purpose */
-#define TMK__PURPOSES (256 - TMK__LIVE)
+_Static_assert(TMK__LIVE + TMK__PURPOSES <= 256, "a state is a byte");
 
 enum tmk__run_type {
 	TMK__RUN_NONE = 0, /* an unused entry of the table */
@@ -262,17 +262,13 @@ void tmk__tcache_flush_bin(struct tmk__bin *bin, uint32_t keep);
 void tmk__tcache_child(void);
 void tmk__tcache_mode(bool stopped);
 void tmk__tcache_count(unsigned int purpose, int64_t bytes);
-void tmk__tcache_live(int64_t live[TMK__PURPOSES]);
+void tmk__tcache_live(int64_t *live);
 
 extern __thread struct tmk__tcache *tmk__tcache
 	__attribute__((tls_model("initial-exec")));
 
 /* alloc.c: under heap_lock */
 void tmk__slot_give(const struct tmk__slot *slot);
-
-/* purpose.c */
-uint8_t tmk__purpose_find(const char *name);
-const char *tmk__purpose_name(unsigned int purpose);
 
 /**
  * tmk__bin_of() - which bin of a thread's cache serves a request

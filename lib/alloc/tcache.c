@@ -330,7 +330,7 @@ void tmk__tcache_count(unsigned int purpose, int64_t bytes)
  * tmk__tcache_live() - what the program has; under heap_lock
  * @live: bytes by purpose
  */
-void tmk__tcache_live(int64_t live[TMK__PURPOSES])
+void tmk__tcache_live(int64_t *live)
 {
 	struct tmk__tcache *cache;
 	unsigned int i;

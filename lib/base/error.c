@@ -102,8 +102,20 @@ void tmk__refusal(enum tmk_limit limit, uint64_t asked, uint64_t used,
 	last.refusal.max = max;
 	snprintf(last.refusal.where, sizeof(last.refusal.where), "%s",
 		 where ? where : "");
+	last.refusal.holders_nr = 0;
 	refusal_pending = true;
 	atomic_fetch_add_explicit(&refusals, 1, memory_order_relaxed);
+}
+
+/**
+ * tmk__refusal_holders() - who holds most of it; after tmk__refusal()
+ * @from: the numbers
+ */
+void tmk__refusal_holders(const struct tmk_refusal *from)
+{
+	last.refusal.holders_nr = from->holders_nr;
+	memcpy(last.refusal.holders, from->holders,
+	       sizeof(last.refusal.holders));
 }
 
 /**

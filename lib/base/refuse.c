@@ -29,6 +29,24 @@ static int refuse_huge(int err, const char *what, const char *asked,
 			  what, asked, had);
 }
 
+/* ", most of it for a 3.0 MiB, b 1.0 MiB" */
+static const char *holders_text(char *text, size_t len,
+				const struct tmk_refusal *r)
+{
+	size_t at = 0;
+	char bytes[16];
+	uint32_t i;
+
+	text[0] = '\0';
+	for (i = 0; i < r->holders_nr && i < 3 && at < len; i++) {
+		tmk_bytes_format(bytes, sizeof(bytes), r->holders[i].bytes);
+		at += (size_t)snprintf(text + at, len - at, "%s%s %s",
+				       i ? ", " : ", most of it for ",
+				       r->holders[i].name, bytes);
+	}
+	return text;
+}
+
 /**
  * tmk__refuse() - tell that a limit refused
  * @err: negative errno
@@ -41,20 +59,22 @@ static int refuse_huge(int err, const char *what, const char *asked,
  */
 int tmk__refuse(int err, const char *what, const struct tmk_refusal *r)
 {
-	char asked[16], used[16], max[16];
+	char asked[16], used[16], max[16], holders[256];
 
 	tmk_bytes_format(asked, sizeof(asked), r->asked);
 	tmk_bytes_format(used, sizeof(used), r->used);
 	tmk_bytes_format(max, sizeof(max), r->max);
 	tmk__refusal(r->limit, r->asked, r->used, r->max, r->where);
+	tmk__refusal_holders(r);
 
 	switch (r->limit) {
 	case TMK_LIMIT_PROCESS:
 	case TMK_LIMIT_PROCESS_PHYSICAL:
 		return tmk__error(err,
 				  "cannot create %s of %s: the process limit "
-				  "of %s (%s) has %s in use",
-				  what, asked, max, r->where, used);
+				  "of %s (%s) has %s in use%s",
+				  what, asked, max, r->where, used,
+				  holders_text(holders, sizeof(holders), r));
 	case TMK_LIMIT_MEMLOCK:
 		return refuse_memlock(err, what, asked, used, max);
 	case TMK_LIMIT_HUGE:

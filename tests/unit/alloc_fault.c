@@ -174,16 +174,19 @@ TEST(every_step_of_every_call)
 
 TEST(no_descriptors)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit before, none;
 	void *p, *q = NULL;
 
 	ASSERT_EQ(0, tmk_alloc(&p, 100000, NULL));
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
+	none = (struct rlimit){ 0, before.rlim_max };
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
 	EXPECT_NE(0, tmk_alloc(&q, 8 * MIB, NULL));
 	EXPECT_EQ(NULL, q);
 	EXPECT_EQ(0, tmk_free(p));
 	EXPECT_EQ(0, tmk_alloc(&p, 100000, NULL));
 	EXPECT_EQ(0, tmk_free(p));
+	EXPECT_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
 }
 
 static int as_nobody(void *arg)
