@@ -55,11 +55,13 @@ void tmk__cache_fork_prepare(void)
 		forking->fork_prepare();
 	pthread_mutex_lock(&cache_lock);
 	tmk__purpose_lock();
+	tmk__wait_lock();
 }
 
 /** tmk__cache_fork_parent() - in the parent: let go of the locks */
 void tmk__cache_fork_parent(void)
 {
+	tmk__wait_unlock(false);
 	tmk__purpose_unlock();
 	pthread_mutex_unlock(&cache_lock);
 	if (forking)
@@ -69,6 +71,7 @@ void tmk__cache_fork_parent(void)
 /** tmk__cache_fork_child() - in the child: let go, keep nothing of the parent */
 void tmk__cache_fork_child(void)
 {
+	tmk__wait_unlock(true);
 	tmk__purpose_unlock();
 	pthread_mutex_unlock(&cache_lock);
 	region_drop();

@@ -208,18 +208,31 @@ static void log_choose(void)
 	tmk__log_set_level((enum tmk__log_level)level);
 }
 
+static void wait_choose(uint64_t ms)
+{
+	tmk__wait_set((unsigned int)TMK__MIN(ms, UINT32_MAX),
+		      tmk__cache_limits);
+}
+
+void tmk_wait_set(uint32_t wait_ms)
+{
+	wait_choose(wait_ms);
+}
+
 static int device_make(struct tmk__device **out,
 		       const struct tmk_open_opts *given)
 {
 	struct tmk_open_opts opts;
 	struct tmk__device *device;
 	struct tmk_limits limits;
-	uint64_t initial;
+	uint64_t initial, wait = 0;
 	int err;
 
 	err = opts_take(&opts, given);
 	if (!err)
 		err = limits_choose(&limits, &initial, &opts);
+	if (!err)
+		err = tmk__env_bytes(&wait, TMK__ENV_WAIT_MS, 0, 0);
 	if (err)
 		return err;
 	device = tmk__fault("device") ? NULL : calloc(1, sizeof(*device));
@@ -230,6 +243,8 @@ static int device_make(struct tmk__device **out,
 	if (err)
 		goto err_free;
 	tmk__ledger_set_limits(limits.max_bytes, limits.max_physical_bytes);
+	if (tmk__env_get(TMK__ENV_WAIT_MS))
+		wait_choose(wait);
 	err = initial ? tmk__cache_fill(device, initial) : 0;
 	if (err)
 		goto err_close;

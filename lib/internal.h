@@ -76,6 +76,7 @@ enum tmk__env {
 	TMK__ENV_MAX_PHYSICAL_BYTES,
 	TMK__ENV_TMPDIR,
 	TMK__ENV_WORKSPACES_DEBUG,
+	TMK__ENV_WAIT_MS,
 	TMK__ENV_NR,
 };
 
@@ -155,6 +156,14 @@ void tmk__purpose_sub(unsigned int purpose, uint64_t bytes);
 void tmk__purpose_lender(void (*lent)(int64_t *by_purpose));
 uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES]);
 unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
+
+/* wait.c */
+void tmk__wait_set(unsigned int ms, void (*tell)(void));
+void tmk__wait_lock(void);
+void tmk__wait_unlock(bool child);
+bool tmk__wait_busy(void);
+void tmk__wait_release(void);
+int tmk__wait(int (*attempt)(void *arg), void *arg);
 
 /* ledger.c */
 void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max);

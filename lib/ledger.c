@@ -109,6 +109,7 @@ void tmk__ledger_set_limits(uint64_t max, uint64_t physical_max)
 {
 	atomic_store(&ledger.max, max);
 	atomic_store(&ledger.physical_max, physical_max);
+	tmk__wait_release();
 }
 
 /**
@@ -168,6 +169,7 @@ void tmk__ledger_uncharge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
 	counter_sub(&ledger.by_use[use], bytes);
 	counter_sub(&ledger.physical, physical);
 	counter_sub(&ledger.total, bytes);
+	tmk__wait_release();
 }
 
 /**

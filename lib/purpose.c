@@ -81,8 +81,8 @@ uint8_t tmk__purpose_find(const char *name, enum tmk_use use)
 
 static void peak_raise(unsigned int purpose, uint64_t value)
 {
-	uint64_t old = atomic_load_explicit(&peak[purpose],
-					    memory_order_relaxed);
+	uint64_t old =
+		atomic_load_explicit(&peak[purpose], memory_order_relaxed);
 
 	while (value > old)
 		if (atomic_compare_exchange_weak(&peak[purpose], &old, value))
@@ -96,8 +96,7 @@ static void peak_raise(unsigned int purpose, uint64_t value)
  */
 void tmk__purpose_add(unsigned int purpose, uint64_t bytes)
 {
-	peak_raise(purpose,
-		   atomic_fetch_add(&current[purpose], bytes) + bytes);
+	peak_raise(purpose, atomic_fetch_add(&current[purpose], bytes) + bytes);
 }
 
 /**

@@ -153,10 +153,22 @@ static int region_make(struct tmk_region *region, struct tmk__device *device)
 	return 0;
 }
 
+/**
+ * struct making - a region to be made
+ * @region: the region
+ * @device: where
+ */
+struct making {
+	struct tmk_region *region;
+	struct tmk__device *device;
+};
+
 /* Whatever limit it is that refuses: what is held for nobody goes first. */
-static int region_make_hard(struct tmk_region *region,
-			    struct tmk__device *device)
+static int region_make_hard(void *arg)
 {
+	struct making *making = arg;
+	struct tmk_region *region = making->region;
+	struct tmk__device *device = making->device;
 	struct tmk__error_state before;
 	int err;
 
@@ -175,8 +187,10 @@ static int region_make_hard(struct tmk_region *region,
 /* By name, but for what is kept for nobody. */
 static void region_purpose(struct tmk_region *region)
 {
-	region->purpose = tmk__purpose_find(
-		region->use == TMK_USE_CACHE ? "" : region->name, region->use);
+	region->purpose = tmk__purpose_find(region->use == TMK_USE_CACHE ?
+						    "" :
+						    region->name,
+					    region->use);
 	tmk__purpose_add(region->purpose, region->b.bytes);
 }
 
@@ -191,6 +205,7 @@ static int region_create(struct tmk_region **out, struct tmk__device *device,
 			 uint64_t length, const struct tmk_region_opts *opts,
 			 enum tmk_use use, void *at)
 {
+	struct making making;
 	struct tmk_region *region = NULL;
 	int err;
 
@@ -206,8 +221,9 @@ static int region_create(struct tmk_region **out, struct tmk__device *device,
 		.node = opts->node,
 	};
 	snprintf(region->name, sizeof(region->name), "%s", opts->name);
+	making = (struct making){ region, device };
 	err = at ? region_make(region, device) :
-		   region_make_hard(region, device);
+		   tmk__wait(region_make_hard, &making);
 	if (err) {
 		free(region);
 		return err;

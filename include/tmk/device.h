@@ -149,4 +149,22 @@ TMK_API int tmk_limits_get(struct tmk_limits *out);
  */
 TMK_API int tmk_limits_set(const struct tmk_limits *limits);
 
+/**
+ * tmk_wait_set() - have requests that a limit refuses wait for room
+ * @wait_ms: how long each waits at most; 0, as it is at first, not at all;
+ *	environment TMK_WAIT_MS
+ *
+ * Requests wait in the order in which they came, each is woken by what this
+ * process gives back, and is refused when its time is up. While one waits, later
+ * ones queue behind it. What could never be had is refused at once.
+ */
+TMK_API void tmk_wait_set(uint32_t wait_ms);
+
+/**
+ * tmk_wait_cancel() - every request that waits now is refused with -ECANCELED
+ *
+ * Return: how many there are.
+ */
+TMK_API unsigned int tmk_wait_cancel(void);
+
 #endif /* TMK_DEVICE_H */

@@ -111,7 +111,6 @@ static inline void slot_get(struct tmk__slot *out, const struct tmk__slot *from)
 static inline bool bin_pop(struct tmk__slot *out, int64_t *bytes,
 			   struct tmk__bin *bin, size_t want)
 {
-
 	if (__builtin_expect(!bin->nr, 0))
 		return false;
 	slot_get(out, &bin->slots[bin->nr - 1]);
@@ -267,17 +266,43 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 	return 0;
 }
 
+/**
+ * struct growth - memory to be got
+ * @index: the block
+ * @heap: where
+ * @arena: of which kind
+ * @pages: how much
+ * @align: in pages
+ */
+struct growth {
+	uint32_t index;
+	struct tmk__heap *heap;
+	struct tmk__arena *arena;
+	uint32_t pages;
+	uint32_t align;
+};
+
+static int grow(void *arg)
+{
+	struct growth *g = arg;
+
+	return tmk__grow(&g->index, g->heap, g->arena, g->pages, g->align);
+}
+
 /* With new memory. */
 static int alloc_new(void **out, struct tmk__heap *heap,
 		     struct tmk__arena *arena, struct request *req)
 {
-	uint32_t pages = req->pages, index;
+	struct growth growth = { 0, heap, arena, req->pages, req->align };
+	uint32_t index;
 	char text[16];
 	int err;
 
-	if (!pages)
-		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	err = tmk__grow(&index, heap, arena, pages, req->align);
+	if (!growth.pages)
+		growth.pages =
+			tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
+	err = tmk__wait(grow, &growth);
+	index = growth.index;
 	if (err)
 		return tmk__error_wrap(err, "cannot allocate %s",
 				       tmk_bytes_format(text, sizeof(text),
@@ -361,9 +386,8 @@ static int request_check(struct request *req, const struct tmk_alloc_opts *o)
 	return tmk__region_opts_check(&region);
 }
 
-static __attribute__((noinline)) int
-	alloc_opts(void **out, size_t bytes,
-		      const struct tmk_alloc_opts *given)
+static __attribute__((noinline)) int alloc_opts(
+	void **out, size_t bytes, const struct tmk_alloc_opts *given)
 {
 	static const struct tmk_alloc_opts defaults = TMK_ALLOC_OPTS_INIT;
 	struct request req = {

@@ -28,16 +28,14 @@ static struct tmk__heap *inherited; /* a child's, newest first */
 static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
-static bool over; /* more is held than a limit that was lowered since allows */
+static bool over; /* more is held than a limit allows, or somebody waits */
 static bool known; /* the tables, and we to the ledger */
-
 
 /** tmk__heap_unlock() - the other half */
 void tmk__heap_unlock(void)
 {
 	pthread_mutex_unlock(&heap_mutex);
 }
-
 
 /** tmk__heap_grow_unlock() - the other half */
 void tmk__heap_grow_unlock(void)
@@ -71,7 +69,7 @@ void tmk__heap_reopen(void)
 /** tmk__heap_look() - is anything to be kept from now on? Under heap_lock. */
 void tmk__heap_look(void)
 {
-	over = tmk__ledger_over();
+	over = tmk__ledger_over() || tmk__wait_busy();
 	tmk__tcache_mode(closed || over);
 }
 

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Waiting for room. A request that a limit refuses may wait until something is
+ * given back: in the order of arrival, woken by each release, until its time is
+ * up or somebody cancels it. While one waits, later requests queue behind it and
+ * nobody keeps free memory.
+ *
+ * What another process gives back wakes nobody here.
+ *
+ * Lock: wait_lock guards the queue. It is let go of while a waiter tries again.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "internal.h"
+
+/**
+ * struct waiter - a request that waits
+ * @next: who came after it
+ * @cond: signalled when something changes for it
+ * @look: something was given back, or it has become the first
+ * @cancelled: it is to give up
+ */
+struct waiter {
+	struct waiter *next;
+	pthread_cond_t cond;
+	bool look;
+	bool cancelled;
+};
+
+static pthread_mutex_t wait_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct waiter *first;
+static struct waiter **last = &first;
+static atomic_uint waiters;
+static atomic_uint wait_ms;
+static _Atomic(void (*)(void)) changed;
+
+/**
+ * tmk__wait_set() - how long requests wait
+ * @ms: milliseconds; 0: not at all
+ * @tell: called when the first one begins to wait and when none does any more
+ */
+void tmk__wait_set(unsigned int ms, void (*tell)(void))
+{
+	atomic_store(&changed, tell);
+	atomic_store(&wait_ms, ms);
+}
+
+/** tmk__wait_lock() - for fork(): a child finds it free */
+void tmk__wait_lock(void)
+{
+	pthread_mutex_lock(&wait_lock);
+}
+
+/** tmk__wait_unlock() - in the parent, and in a child: nobody waits there */
+void tmk__wait_unlock(bool child)
+{
+	if (child) {
+		first = NULL;
+		last = &first;
+		atomic_store(&waiters, 0);
+	}
+	pthread_mutex_unlock(&wait_lock);
+}
+
+/** tmk__wait_busy() - does anybody wait? Return: true if so. */
+bool tmk__wait_busy(void)
+{
+	return atomic_load(&waiters);
+}
+
+/** tmk__wait_release() - something was given back: the first one tries again */
+void tmk__wait_release(void)
+{
+	if (!atomic_load(&waiters))
+		return;
+	pthread_mutex_lock(&wait_lock);
+	if (first) {
+		first->look = true;
+		pthread_cond_signal(&first->cond);
+	}
+	pthread_mutex_unlock(&wait_lock);
+}
+
+unsigned int tmk_wait_cancel(void)
+{
+	struct waiter *w;
+	unsigned int nr = 0;
+
+	pthread_mutex_lock(&wait_lock);
+	for (w = first; w; w = w->next) {
+		w->cancelled = true;
+		pthread_cond_signal(&w->cond);
+		nr++;
+	}
+	pthread_mutex_unlock(&wait_lock);
+	return nr;
+}
+
+/* Was it a limit, and may something that is given back help? */
+static bool worth_waiting(int err)
+{
+	struct tmk_refusal r;
+
+	if ((err != -ENOMEM && err != -EDQUOT) || tmk_refusal_last(&r))
+		return false;
+	return r.limit != TMK_LIMIT_HUGE && r.asked <= r.max;
+}
+
+static void deadline_set(struct timespec *end, unsigned int ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, end);
+	end->tv_sec += ms / 1000;
+	end->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (end->tv_nsec >= 1000000000) {
+		end->tv_nsec -= 1000000000;
+		end->tv_sec++;
+	}
+}
+
+static void enqueue(struct waiter *w)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->cond, &attr);
+	pthread_condattr_destroy(&attr);
+	*last = w;
+	last = &w->next;
+	atomic_fetch_add(&waiters, 1);
+}
+
+static void dequeue(struct waiter *w)
+{
+	struct waiter **at = &first;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	if (last == &w->next)
+		last = at;
+	atomic_fetch_sub(&waiters, 1);
+	/* There may be room for the next one, too. */
+	if (first) {
+		first->look = true;
+		pthread_cond_signal(&first->cond);
+	}
+	pthread_cond_destroy(&w->cond);
+}
+
+/* Until it is this one's turn. Return: 0, -ETIMEDOUT or -ECANCELED. */
+static int turn(struct waiter *w, const struct timespec *end)
+{
+	int err = 0;
+
+	while (!w->cancelled && !(w == first && w->look)) {
+		if (err)
+			return -ETIMEDOUT;
+		err = pthread_cond_timedwait(&w->cond, &wait_lock, end);
+	}
+	return w->cancelled ? -ECANCELED : 0;
+}
+
+static int wait_turns(struct waiter *w, unsigned int ms,
+		      int (*attempt)(void *arg), void *arg, int err)
+{
+	struct timespec end;
+	int why;
+
+	deadline_set(&end, ms);
+	for (;;) {
+		why = turn(w, &end);
+		if (why == -ECANCELED)
+			return tmk__error(why, "cancelled while it waited for "
+					       "room");
+		if (why && err)
+			return tmk__error_wrap(err, "waited for %u ms", ms);
+		w->look = false;
+		pthread_mutex_unlock(&wait_lock);
+		err = attempt(arg);
+		pthread_mutex_lock(&wait_lock);
+		if (why || !worth_waiting(err))
+			return err;
+	}
+}
+
+/**
+ * tmk__wait() - make a request, and wait for room if need be
+ * @attempt: makes it; leaves nothing behind if it is refused
+ * @arg: for @attempt
+ *
+ * The caller may hold no lock.
+ *
+ * Return: what @attempt returned at last; -ECANCELED.
+ */
+int tmk__wait(int (*attempt)(void *arg), void *arg)
+{
+	unsigned int ms = atomic_load(&wait_ms);
+	void (*tell)(void) = atomic_load(&changed);
+	struct tmk__error_state before;
+	struct waiter w = { .look = false };
+	bool alone;
+	int err = 0;
+
+	tmk__error_save(&before);
+	if (!ms || !tmk__wait_busy()) {
+		err = attempt(arg);
+		if (!ms || !worth_waiting(err))
+			return err;
+	}
+	pthread_mutex_lock(&wait_lock);
+	alone = !first;
+	enqueue(&w);
+	/* What is free in caches may be enough: it is given back now. */
+	w.look = true;
+	pthread_mutex_unlock(&wait_lock);
+	if (alone && tell)
+		tell();
+	pthread_mutex_lock(&wait_lock);
+	err = wait_turns(&w, ms, attempt, arg, err);
+	dequeue(&w);
+	alone = !first;
+	pthread_mutex_unlock(&wait_lock);
+	if (alone && tell)
+		tell();
+	if (!err)
+		tmk__error_restore(&before);
+	return err;
+}
