@@ -115,6 +115,7 @@ static int scenario(void)
 	if (!err) {
 		o.spill = TMK_WS_SPILL_REALLOCATE;
 		o.initial_bytes = 4096;
+		o.region.kind = TMK_KIND_PINNED;
 		err = told(tmk_workspace_create(&re, "re", &o));
 	}
 	if (err)
@@ -132,7 +133,7 @@ static int scenario(void)
 	}
 	err = tmk_workspace_push(re);
 	for (i = 0; !err && i < SPILLS; i++)
-		err = alloc(re, 60000 * (size_t)(i % 7 + 1));
+		err = alloc(re, 6000 * (size_t)(i % 7 + 1));
 	first = first ? first : err;
 	for (err = 0, i = 0; !err && i < 40; i++)
 		err = tmk_workspace_push(re);
