@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 the tmk authors */
 /*
  * The module cannot go while anything of it lives, and can once nothing does.
- * It is never really removed here: the runner does that at the end.
+ * It is really removed only where TMK_UNLOAD says so (tests/vm/module.sh);
+ * otherwise the runner does that at the end.
  */
 #include "tmk_util.h"
 
@@ -90,6 +91,41 @@ TEST(refused_requests_hold_nothing)
 		create_simple(dev, TMK_IOC_KIND_HUGE, 1ULL << 50);
 	close(dev);
 	EXPECT_TRUE(refs_settle(0));
+}
+
+/* An O_PATH descriptor holds nothing, and leads nowhere once we are gone. */
+TEST(o_path_descriptors_do_not)
+{
+	static const unsigned int kinds[] = { TMK_IOC_KIND_PINNED,
+					      TMK_IOC_KIND_HUGE,
+					      TMK_IOC_KIND_FILE };
+	int dev = device_open(), memfd = syscall(SYS_memfd_create, "u", 0);
+	char path[3][64];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct tmk_ioc_region_create c = create_cmd(kinds[i], MIB);
+		int fd, o_path;
+
+		c.backing_fd = kinds[i] == TMK_IOC_KIND_FILE ? memfd : -1;
+		fd = create(dev, &c);
+		ASSERT_GE(fd, 0);
+		snprintf(path[i], sizeof(path[i]), "/proc/self/fd/%d", fd);
+		o_path = open(path[i], O_PATH);
+		ASSERT_GE(o_path, 0);
+		snprintf(path[i], sizeof(path[i]), "/proc/self/fd/%d", o_path);
+		close(fd);
+		test_err(ENXIO, open(path[i], O_RDWR));
+	}
+	close(dev);
+	EXPECT_TRUE(refs_settle(0));
+	if (!getenv("TMK_UNLOAD"))
+		return;
+	ASSERT_EQ(0, unload());
+	for (i = 0; i < 3; i++) {
+		test_err(EIO, open(path[i], O_RDWR));
+		test_err(EIO, chmod(path[i], 0700));
+	}
 }
 
 TEST_HARNESS_MAIN

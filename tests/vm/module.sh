@@ -84,6 +84,11 @@ busy_while_open() {
 	unload
 }
 
+unloaded_under_o_path() {
+	insmod /vm/tmk.ko || return 1
+	TMK_UNLOAD=1 /vm/tests/unload && absent
+}
+
 twenty_times() {
 	before=$(grep -c . /proc/mounts)
 	i=0
@@ -95,12 +100,13 @@ twenty_times() {
 }
 
 echo "KTAP version 1"
-echo "1..7"
+echo "1..8"
 check unload
 check module_of_another_kernel
 check not_a_module
 check junk_parameters
 check parameters_show
 check busy_while_open
+check unloaded_under_o_path
 check twenty_times
 exit $failed
