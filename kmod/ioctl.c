@@ -81,6 +81,8 @@ static int ioc_info(struct ktmk_ucmd *ucmd)
 			 1U << TMK_IOC_KIND_FILE;
 	cmd->out_features = TMK_IOC_FEATURE_REFUSAL | TMK_IOC_FEATURE_CGROUP |
 			    TMK_IOC_FEATURE_SEAL | TMK_IOC_FEATURE_POLL;
+	if (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER))
+		cmd->out_features |= TMK_IOC_FEATURE_DMABUF;
 	if (ktmk_populate_own)
 		cmd->out_features |= TMK_IOC_FEATURE_POPULATE_OWN;
 	cmd->out_page_sizes = PAGE_SIZE | KTMK_HUGE_BYTES;
@@ -113,7 +115,7 @@ static const struct ktmk_ioctl device_ioctls[] = {
 static const struct ktmk_ioctl region_ioctls[] = {
 	IOCTL_OP(TMK_IOC_REGION_INFO, ktmk_ioc_region_info,
 		 struct tmk_ioc_region_info, out_name),
-	IOCTL_OP(TMK_IOC_REGION_DMABUF, ioc_unsupported,
+	IOCTL_OP(TMK_IOC_REGION_DMABUF, ktmk_ioc_region_dmabuf,
 		 struct tmk_ioc_region_dmabuf, __reserved),
 	IOCTL_OP(TMK_IOC_REGION_TRIM, ioc_unsupported,
 		 struct tmk_ioc_region_trim, out_trimmed),

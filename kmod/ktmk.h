@@ -139,6 +139,7 @@ enum ktmk_page_class {
  * @seals: enum tmk_ioc_seals; guarded by the inode's lock
  * @readonly: a read-only descriptor was handed out
  * @users: of a region with an inner file; see mapped.c
+ * @exports: dma-bufs of it (dmabuf.c)
  * @pid: who created it, as the initial PID namespace shows it
  * @list: link in the list of all regions (debugfs.c)
  * @ref: one for each open file
@@ -159,6 +160,7 @@ struct ktmk_region {
 	u32 seals;
 	bool readonly;
 	refcount_t users;
+	atomic_t exports;
 	pid_t pid;
 	struct list_head list;
 	struct kref ref;
@@ -287,6 +289,16 @@ const struct file_operations *ktmk_backing_fops(void);
 u64 ktmk_backing_release(struct inode *inode, u64 length);
 int ktmk_backing_init(void);
 void ktmk_backing_exit(void);
+
+/* dmabuf.c */
+#ifdef CONFIG_DMA_SHARED_BUFFER
+int ktmk_ioc_region_dmabuf(struct ktmk_ucmd *ucmd);
+#else
+static inline int ktmk_ioc_region_dmabuf(struct ktmk_ucmd *ucmd)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* populate.c */
 int ktmk_populate_room(struct ktmk_region *region,

@@ -40,4 +40,15 @@
 #define vfs_mmap(file, vma) call_mmap(file, vma)
 #endif
 
+#ifndef KTMK_HAVE_VM_FLAGS_SET
+#define vm_flags_set(vma, flags) ((vma)->vm_flags |= (flags))
+#endif
+
+/* The name of a symbol namespace is a string since 6.13. */
+#ifdef KTMK_HAVE_IMPORT_NS_STRING
+#define KTMK_IMPORT_NS(ns) MODULE_IMPORT_NS(#ns)
+#else
+#define KTMK_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
+#endif
+
 #endif /* KTMK_COMPAT_H */
