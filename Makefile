@@ -51,7 +51,8 @@ say = @printf '  %-7s %s\n' $(1) $(2)
 endif
 
 PARTS := lib/lib.mk tools/tools.mk examples/examples.mk tests/tests.mk \
-	 tests/bench/bench.mk kmod/kmod.mk doc/doc.mk packaging/packaging.mk
+	 tests/bench/bench.mk tests/kmod-importer/importer.mk kmod/kmod.mk \
+	 doc/doc.mk packaging/packaging.mk
 include $(wildcard $(PARTS))
 
 .PHONY: all lib tools examples tests kmod check test clean help
