@@ -148,12 +148,53 @@ struct file *ktmk_backing_open(const struct ktmk_region_params *params,
 	return file;
 }
 
-/*
- * Does somebody beside the mapping and us hold the folio? Small folios may sit
- * in a per-CPU batch for long, so only real pins count there; what else can
- * hold one (a pipe) is bounded by its own limits.
+/**
+ * ktmk_backing_hold() - note that we hold a reference on a folio
+ * @mapping: the region's
+ * @folio: in @mapping, with a reference that the mapping takes over
  */
-static bool folio_is_held(struct folio *folio)
+void ktmk_backing_hold(struct address_space *mapping, struct folio *folio)
+{
+	xa_lock_irq(&mapping->i_pages);
+	__xa_set_mark(&mapping->i_pages, folio->index, KTMK_MARK_HELD);
+	xa_unlock_irq(&mapping->i_pages);
+}
+
+/**
+ * ktmk_backing_unhold() - the reverse of ktmk_backing_hold()
+ * @mapping: the region's
+ * @folio: in @mapping; its reference is dropped
+ */
+void ktmk_backing_unhold(struct address_space *mapping, struct folio *folio)
+{
+	xa_lock_irq(&mapping->i_pages);
+	__xa_clear_mark(&mapping->i_pages, folio->index, KTMK_MARK_HELD);
+	xa_unlock_irq(&mapping->i_pages);
+	folio_put(folio);
+}
+
+/**
+ * ktmk_backing_is_held() - is there a folio of ours?
+ * @mapping: the region's
+ * @index: any page of the folio
+ *
+ * Return: true if we hold a reference on it.
+ */
+bool ktmk_backing_is_held(struct address_space *mapping, pgoff_t index)
+{
+	return xa_get_mark(&mapping->i_pages, index, KTMK_MARK_HELD);
+}
+
+/**
+ * ktmk_backing_is_busy() - does somebody beside the mapping and us hold a folio?
+ * @folio: one that we hold and nobody has mapped
+ *
+ * Small folios may sit in a per-CPU batch for long, so only real pins count
+ * there; what else can hold one (a pipe) is bounded by its own limits.
+ *
+ * Return: true if its memory would not go away.
+ */
+bool ktmk_backing_is_busy(struct folio *folio)
 {
 	if (folio_maybe_dma_pinned(folio))
 		return true;
@@ -195,14 +236,17 @@ u64 ktmk_backing_release(struct inode *inode, u64 length)
 			continue;
 		}
 		index = folio->index;
-		if (folio_is_held(folio)) {
+		if (!ktmk_backing_is_held(mapping, index)) {
+			/* Not ours: see trim.c. Truncation takes it. */
+			index += folio_nr_pages(folio);
+		} else if (ktmk_backing_is_busy(folio)) {
 			backing_truncate(inode, done, index);
 			held += folio_size(folio);
 			done = index + folio_nr_pages(folio);
 			index = done;
 		} else {
 			index += folio_nr_pages(folio);
-			folio_put(folio);
+			ktmk_backing_unhold(mapping, folio);
 		}
 		cond_resched();
 	}

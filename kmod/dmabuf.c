@@ -282,6 +282,22 @@ static struct dma_buf *dmabuf_create(struct file *file)
 	return dmabuf;
 }
 
+/*
+ * From here on nothing of the region is trimmed, and no hole is left, or why
+ * not.
+ */
+static int dmabuf_hold(struct ktmk_region *region, struct inode *inode)
+{
+	int err;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	err = ktmk_trim_fill(region, inode);
+	if (!err)
+		atomic_inc(&region->exports);
+	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
+}
+
 /**
  * ktmk_ioc_region_dmabuf() - TMK_IOC_REGION_DMABUF
  * @ucmd: the command; the dispatcher has seen to it that the descriptor may be
@@ -301,7 +317,9 @@ int ktmk_ioc_region_dmabuf(struct ktmk_ucmd *ucmd)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	atomic_inc(&region->exports);
+	err = dmabuf_hold(region, file_inode(ucmd->file));
+	if (err)
+		goto err_fd;
 	dmabuf = dmabuf_create(ucmd->file);
 	if (IS_ERR(dmabuf)) {
 		err = PTR_ERR(dmabuf);

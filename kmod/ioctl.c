@@ -80,7 +80,8 @@ static int ioc_info(struct ktmk_ucmd *ucmd)
 	cmd->out_kinds = 1U << TMK_IOC_KIND_PINNED | 1U << TMK_IOC_KIND_HUGE |
 			 1U << TMK_IOC_KIND_FILE;
 	cmd->out_features = TMK_IOC_FEATURE_REFUSAL | TMK_IOC_FEATURE_CGROUP |
-			    TMK_IOC_FEATURE_SEAL | TMK_IOC_FEATURE_POLL;
+			    TMK_IOC_FEATURE_SEAL | TMK_IOC_FEATURE_POLL |
+			    TMK_IOC_FEATURE_TRIM;
 	if (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER))
 		cmd->out_features |= TMK_IOC_FEATURE_DMABUF;
 	if (ktmk_populate_own)
@@ -117,7 +118,7 @@ static const struct ktmk_ioctl region_ioctls[] = {
 		 struct tmk_ioc_region_info, out_name),
 	IOCTL_OP(TMK_IOC_REGION_DMABUF, ktmk_ioc_region_dmabuf,
 		 struct tmk_ioc_region_dmabuf, __reserved),
-	IOCTL_OP(TMK_IOC_REGION_TRIM, ioc_unsupported,
+	IOCTL_OP(TMK_IOC_REGION_TRIM, ktmk_ioc_region_trim,
 		 struct tmk_ioc_region_trim, out_trimmed),
 	IOCTL_OP(TMK_IOC_REGION_READONLY, ktmk_ioc_region_readonly,
 		 struct tmk_ioc_region_readonly, __reserved),

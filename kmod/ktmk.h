@@ -283,12 +283,27 @@ void ktmk_debugfs_init(void);
 void ktmk_debugfs_exit(void);
 
 /* backing.c */
+/* A folio in the page cache on which we hold a reference. */
+#define KTMK_MARK_HELD XA_MARK_2
+
 struct file *ktmk_backing_open(const struct ktmk_region_params *params,
 			       const struct file_operations *fops);
 const struct file_operations *ktmk_backing_fops(void);
 u64 ktmk_backing_release(struct inode *inode, u64 length);
+void ktmk_backing_hold(struct address_space *mapping, struct folio *folio);
+void ktmk_backing_unhold(struct address_space *mapping, struct folio *folio);
+bool ktmk_backing_is_held(struct address_space *mapping, pgoff_t index);
+bool ktmk_backing_is_busy(struct folio *folio);
 int ktmk_backing_init(void);
 void ktmk_backing_exit(void);
+
+/* trim.c */
+int ktmk_ioc_region_trim(struct ktmk_ucmd *ucmd);
+int ktmk_trim_fill(struct ktmk_region *region, struct inode *inode);
+int ktmk_trim_mmap(struct vm_area_struct *vma);
+#ifdef KTMK_HAVE_MMAP_PREPARE
+int ktmk_trim_mmap_prepare(struct vm_area_desc *desc);
+#endif
 
 /* dmabuf.c */
 #ifdef CONFIG_DMA_SHARED_BUFFER
@@ -305,6 +320,11 @@ int ktmk_populate_room(struct ktmk_region *region,
 		       struct ktmk_refusal *refusal);
 int ktmk_populate(struct ktmk_region *region, struct inode *inode,
 		  struct ktmk_refusal *refusal);
+int ktmk_populate_range(struct ktmk_region *region, struct inode *inode,
+			pgoff_t begin, pgoff_t end,
+			struct ktmk_refusal *refusal);
+void ktmk_populate_count(struct ktmk_region *region, struct folio *folio,
+			 int sign);
 bool ktmk_populate_own_works(void);
 
 /* group.c */

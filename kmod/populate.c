@@ -44,13 +44,11 @@
  * struct populate - a population on its way
  * @region: the region
  * @inode: its file
- * @end: number of pages
  * @refusal: filled in on -ENOMEM
  */
 struct populate {
 	struct ktmk_region *region;
 	struct inode *inode;
-	pgoff_t end;
 	struct ktmk_refusal *refusal;
 };
 
@@ -64,7 +62,14 @@ static bool populate_huge(const struct populate *p)
 	return p->region->params.kind == TMK_IOC_KIND_HUGE;
 }
 
-static void populate_count(struct populate *p, struct folio *folio)
+/**
+ * ktmk_populate_count() - add a folio to a region's figures by page size
+ * @region: the region
+ * @folio: the folio
+ * @sign: 1, or -1 to take it out
+ */
+void ktmk_populate_count(struct ktmk_region *region, struct folio *folio,
+			 int sign)
 {
 	enum ktmk_page_class class = KTMK_PAGES_BASE;
 
@@ -72,7 +77,7 @@ static void populate_count(struct populate *p, struct folio *folio)
 		class = KTMK_PAGES_2M;
 	else if (folio_test_large(folio))
 		class = KTMK_PAGES_LARGE;
-	p->region->bytes[class] += folio_size(folio);
+	region->bytes[class] += sign * (s64)folio_size(folio);
 }
 
 static u64 populate_bytes(const struct populate *p)
@@ -205,6 +210,7 @@ static int own_insert(struct inode *inode, struct folio *folio, pgoff_t index)
 	inode_add_bytes(inode, folio_size(folio));
 
 	folio_mark_dirty(folio);
+	ktmk_backing_hold(inode->i_mapping, folio);
 	folio_unlock(folio);
 	return 0;
 }
@@ -241,7 +247,7 @@ static int populate_own_at(struct populate *p, pgoff_t index, pgoff_t *next)
 	err = own_insert(p->inode, folio, index);
 	if (err)
 		return refuse_insert(p, err);
-	populate_count(p, folio);
+	ktmk_populate_count(p->region, folio, 1);
 	return 0;
 }
 
@@ -290,11 +296,12 @@ static int populate_shmem_at(struct populate *p, pgoff_t index, pgoff_t *next)
 		return err == -ENOMEM || err == -ENOSPC ? refuse_alloc(p) : err;
 	}
 	/* It is in the mapping: the release puts the reference on it. */
+	ktmk_backing_hold(p->inode->i_mapping, folio);
 	if (populate_require(p) && populate_huge(p) &&
 	    folio_order(folio) < HPAGE_PMD_ORDER)
 		return refuse_alloc(p);
 	folio_mark_dirty(folio);
-	populate_count(p, folio);
+	ktmk_populate_count(p->region, folio, 1);
 	*next = index + folio_nr_pages(folio);
 	return 0;
 }
@@ -318,28 +325,30 @@ int ktmk_populate_room(struct ktmk_region *region, struct ktmk_refusal *refusal)
 }
 
 /**
- * ktmk_populate() - fill a region with zeroed folios and hold them
- * @region: the region, charged; its figures by page size are filled in
- * @inode: its empty file
+ * ktmk_populate_range() - fill a part of a region with zeroed folios, held
+ * @region: the region, charged; its figures by page size are counted up
+ * @inode: its file, which has nothing there
+ * @begin: first page; aligned to the region's page size, as is @end
+ * @end: behind the last page
  * @refusal: says who refused on -ENOMEM
  *
  * Context: may sleep; can be interrupted by a fatal signal.
- * Return: 0, -ENOMEM, or -EINTR. On failure the file is filled in part and the
- * caller releases it as a whole.
+ * Return: 0, -ENOMEM, or -EINTR. On failure a part is filled and the caller
+ * empties the range or releases the file as a whole.
  */
-int ktmk_populate(struct ktmk_region *region, struct inode *inode,
-		  struct ktmk_refusal *refusal)
+int ktmk_populate_range(struct ktmk_region *region, struct inode *inode,
+			pgoff_t begin, pgoff_t end,
+			struct ktmk_refusal *refusal)
 {
 	struct populate p = {
 		.region = region,
 		.inode = inode,
-		.end = region->params.length >> PAGE_SHIFT,
 		.refusal = refusal,
 	};
 	pgoff_t index, next;
 	int err;
 
-	for (index = 0; index < p.end; index = next) {
+	for (index = begin; index < end; index = next) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (ktmk_populate_own)
@@ -351,6 +360,23 @@ int ktmk_populate(struct ktmk_region *region, struct inode *inode,
 		cond_resched();
 	}
 	return 0;
+}
+
+/**
+ * ktmk_populate() - fill a new region
+ * @region: the region, charged
+ * @inode: its empty file
+ * @refusal: says who refused on -ENOMEM
+ *
+ * Context: may sleep; can be interrupted by a fatal signal.
+ * Return: as ktmk_populate_range().
+ */
+int ktmk_populate(struct ktmk_region *region, struct inode *inode,
+		  struct ktmk_refusal *refusal)
+{
+	return ktmk_populate_range(region, inode, 0,
+				   region->params.length >> PAGE_SHIFT,
+				   refusal);
 }
 
 /**

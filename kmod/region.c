@@ -234,6 +234,12 @@ static int region_mmap_check(struct file *file, unsigned long pgoff,
 	return 0;
 }
 
+static bool region_can_be_trimmed(const struct file *file)
+{
+	return region_of(file_inode(file))->params.flags &
+	       TMK_IOC_REGION_F_TRIM;
+}
+
 static int region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	int err = region_mmap_check(file, vma->vm_pgoff,
@@ -242,7 +248,11 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (!err)
 		err = ktmk_seal_check_vma(region_of(file_inode(file)), vma);
-	return err ?: ktmk_backing_fops()->mmap(file, vma);
+	if (!err)
+		err = ktmk_backing_fops()->mmap(file, vma);
+	if (!err && region_can_be_trimmed(file))
+		err = ktmk_trim_mmap(vma);
+	return err;
 }
 
 #ifdef KTMK_HAVE_MMAP_PREPARE
@@ -252,7 +262,11 @@ static int region_mmap_prepare(struct vm_area_desc *desc)
 				    desc->end - desc->start,
 				    desc->vm_flags & VM_MAYSHARE);
 
-	return err ?: ktmk_backing_fops()->mmap_prepare(desc);
+	if (!err)
+		err = ktmk_backing_fops()->mmap_prepare(desc);
+	if (!err && region_can_be_trimmed(desc->file))
+		err = ktmk_trim_mmap_prepare(desc);
+	return err;
 }
 #endif
 
@@ -400,7 +414,8 @@ static int region_check(const struct tmk_ioc_region_create *cmd,
 	err = region_page_size(cmd, &page_size);
 	if (err)
 		return err;
-	if (cmd->flags & ~TMK_IOC_REGION_F_REQUIRE || cmd->__reserved ||
+	if (cmd->flags & ~(TMK_IOC_REGION_F_REQUIRE | TMK_IOC_REGION_F_TRIM) ||
+	    cmd->__reserved ||
 	    !cmd->length)
 		return -EINVAL;
 	if (is_file ? cmd->backing_fd < 0 : cmd->backing_fd != -1)
@@ -409,6 +424,10 @@ static int region_check(const struct tmk_ioc_region_create *cmd,
 		return -EINVAL;
 	/* Where these pages lie is up to the task's policy or the page cache. */
 	if (cmd->node != TMK_IOC_NODE_ANY && ktmk_kind_is_mapped(cmd->kind))
+		return -EOPNOTSUPP;
+	/* Nor have they pages of ours to give back. */
+	if (cmd->flags & TMK_IOC_REGION_F_TRIM &&
+	    ktmk_kind_is_mapped(cmd->kind))
 		return -EOPNOTSUPP;
 	if (cmd->length > MAX_LFS_FILESIZE - page_size)
 		return -EOVERFLOW;

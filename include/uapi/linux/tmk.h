@@ -140,9 +140,13 @@ struct tmk_ioc_info {
  * enum tmk_ioc_region_flags - flags of &struct tmk_ioc_region_create
  * @TMK_IOC_REGION_F_REQUIRE: fail with -ENOMEM where a page of the asked size
  *	cannot be had; without it a smaller page is taken and reported
+ * @TMK_IOC_REGION_F_TRIM: TMK_IOC_REGION_TRIM works on the region, which is to
+ *	be PINNED or HUGE. Its mappings cannot grow by mremap(2), userfaultfd does
+ *	not take them, nor does io_uring as registered buffers before Linux 6.2
  */
 enum tmk_ioc_region_flags {
 	TMK_IOC_REGION_F_REQUIRE = 1 << 0,
+	TMK_IOC_REGION_F_TRIM = 1 << 1,
 };
 
 /**
