@@ -101,8 +101,8 @@ static vm_fault_t trim_fault(struct vm_fault *vmf)
 	struct file *file = vmf->vma->vm_file;
 	struct ktmk_region *region = ktmk_region_of_file(file);
 	struct address_space *mapping = file->f_mapping;
-	pgoff_t index = round_down(vmf->pgoff,
-				   region->params.page_size >> PAGE_SHIFT);
+	pgoff_t index =
+		round_down(vmf->pgoff, region->params.page_size >> PAGE_SHIFT);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	filemap_invalidate_lock_shared(mapping);

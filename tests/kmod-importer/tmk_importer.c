@@ -100,7 +100,8 @@ static long import_attach(struct import *im, struct tmk_importer_attach *cmd)
 	cmd->segments = 0;
 	cmd->longest = 0;
 	cmd->bytes = 0;
-	for_each_sgtable_dma_sg(im->table, sg, i) {
+	for_each_sgtable_dma_sg(im->table, sg, i)
+	{
 		cmd->segments++;
 		cmd->longest = max(cmd->longest, sg_dma_len(sg));
 		cmd->bytes += sg_dma_len(sg);
@@ -114,7 +115,8 @@ static u64 *import_word(struct import *im, u64 offset)
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sgtable_sg(im->table, sg, i) {
+	for_each_sgtable_sg(im->table, sg, i)
+	{
 		if (offset < sg->length)
 			return page_address(sg_page(sg)) + sg->offset + offset;
 		offset -= sg->length;

@@ -182,7 +182,8 @@ TEST_F(dmabuf, mapping_the_dmabuf_follows_the_region)
 	sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW;
 	EXPECT_EQ(0, ioctl(buf, DMA_BUF_IOCTL_SYNC, &sync));
 	test_err(EINVAL, mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, buf, 0));
-	test_err(EINVAL, mmap(NULL, BYTES + 4096, PROT_READ, MAP_SHARED, buf, 0));
+	test_err(EINVAL,
+		 mmap(NULL, BYTES + 4096, PROT_READ, MAP_SHARED, buf, 0));
 	p = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, buf,
 		 BYTES - HUGE_BYTES);
 	ASSERT_NE(MAP_FAILED, (void *)p);
@@ -252,10 +253,12 @@ TEST_F(dmabuf, wrong_requests)
 	fds = open_fds();
 	for (bit = 0; bit < 32; bit++) {
 		cmd.flags = 1u << bit;
-		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_DMABUF, &cmd));
+		test_err(EINVAL,
+			 ioctl(self->region, TMK_IOC_REGION_DMABUF, &cmd));
 		cmd.flags = 0;
 		cmd.__reserved = 1u << bit;
-		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_DMABUF, &cmd));
+		test_err(EINVAL,
+			 ioctl(self->region, TMK_IOC_REGION_DMABUF, &cmd));
 		cmd.__reserved = 0;
 	}
 	test_err(ENOTTY, ioctl(self->dev, TMK_IOC_REGION_DMABUF, &cmd));

@@ -14,9 +14,12 @@ FIXTURE(uapi)
 
 FIXTURE_SETUP(uapi)
 {
+	struct tmk_ioc_region_create cmd = create_cmd(TMK_IOC_KIND_PINNED, 1);
+
 	self->dev = device_open();
 	ASSERT_GE(self->dev, 0);
-	self->region = create_simple(self->dev, TMK_IOC_KIND_PINNED, 1);
+	cmd.flags = TMK_IOC_REGION_F_TRIM;
+	self->region = create(self->dev, &cmd);
 	ASSERT_GE(self->region, 0);
 }
 
@@ -43,9 +46,9 @@ static const struct command commands[] = {
 	{ "REGION_INFO", TMK_IOC_REGION_INFO,
 	  sizeof(struct tmk_ioc_region_info), true, 0 },
 	{ "REGION_DMABUF", TMK_IOC_REGION_DMABUF,
-	  sizeof(struct tmk_ioc_region_dmabuf), true, EOPNOTSUPP },
+	  sizeof(struct tmk_ioc_region_dmabuf), true, 0 },
 	{ "REGION_TRIM", TMK_IOC_REGION_TRIM,
-	  sizeof(struct tmk_ioc_region_trim), true, EOPNOTSUPP },
+	  sizeof(struct tmk_ioc_region_trim), true, 0 },
 	{ "REGION_READONLY", TMK_IOC_REGION_READONLY,
 	  sizeof(struct tmk_ioc_region_readonly), true, 0 },
 	{ "REGION_SEAL", TMK_IOC_REGION_SEAL,
@@ -58,16 +61,20 @@ static void fill(const struct command *c, unsigned char *buf, uint32_t size)
 {
 	struct tmk_ioc_region_create cmd =
 		create_cmd(TMK_IOC_KIND_PINNED, PAGE_BYTES);
+	struct tmk_ioc_region_trim trim = { .length = PAGE_BYTES };
 
 	memset(buf, 0, PAGE_BYTES);
 	if (c->nr == TMK_IOC_REGION_CREATE)
 		memcpy(buf, &cmd, sizeof(cmd));
+	if (c->nr == TMK_IOC_REGION_TRIM)
+		memcpy(buf, &trim, sizeof(trim));
 	memcpy(buf, &size, sizeof(size));
 }
 
 static int issue(int fd, const struct command *c, unsigned char *buf)
 {
 	struct tmk_ioc_region_readonly readonly;
+	struct tmk_ioc_region_dmabuf dmabuf;
 	struct tmk_ioc_region_create cmd;
 
 	if (ioctl(fd, c->nr, buf))
@@ -75,6 +82,10 @@ static int issue(int fd, const struct command *c, unsigned char *buf)
 	if (c->nr == TMK_IOC_REGION_READONLY) {
 		memcpy(&readonly, buf, sizeof(readonly));
 		close(readonly.out_fd);
+	}
+	if (c->nr == TMK_IOC_REGION_DMABUF) {
+		memcpy(&dmabuf, buf, sizeof(dmabuf));
+		close(dmabuf.out_fd);
 	}
 	if (c->nr == TMK_IOC_REGION_CREATE) {
 		memcpy(&cmd, buf, sizeof(cmd));
@@ -135,7 +146,8 @@ TEST_F(uapi, flags_and_reserved_must_be_zero)
 		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_INFO, &ri));
 		c = create_cmd(TMK_IOC_KIND_PINNED, 4096);
 		c.flags = 1u << bit;
-		if (bit)
+		if (c.flags &
+		    ~(TMK_IOC_REGION_F_REQUIRE | TMK_IOC_REGION_F_TRIM))
 			test_err(EINVAL, create(self->dev, &c));
 		c = create_cmd(TMK_IOC_KIND_PINNED, 4096);
 		c.__reserved = 1u << bit;
@@ -176,8 +188,8 @@ TEST_F(uapi, info_advertises_what_there_is)
 			  1u << TMK_IOC_KIND_HUGETLB | 1u << TMK_IOC_KIND_FILE,
 		  info.out_kinds);
 	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_REFUSAL);
-	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_TRIM);
-	EXPECT_FALSE(info.out_features & TMK_IOC_FEATURE_DMABUF);
+	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_TRIM);
+	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_DMABUF);
 	EXPECT_EQ(PAGE_BYTES | HUGE_BYTES, info.out_page_sizes & ~(1ULL << 30));
 	EXPECT_TRUE(info.out_features & TMK_IOC_FEATURE_SEAL);
 	EXPECT_EQ(machine("max"), info.out_max);

@@ -30,7 +30,8 @@
  *  - E2BIG: unknown members at the end of the structure are not zero, or it is
  *    longer than a page;
  *  - EOPNOTSUPP: the command, kind or feature is defined but this module does
- *    not offer it;
+ *    not offer it, or not for this region;
+ *  - EBUSY: somebody needs the memory to stay;
  *  - EINVAL: a member is understood and its value makes no sense;
  *  - EOVERFLOW: a size cannot be represented after rounding;
  *  - EFAULT: the structure is not readable or writable;
@@ -274,8 +275,14 @@ struct tmk_ioc_region_info {
  * struct tmk_ioc_region_dmabuf - ioctl(TMK_IOC_REGION_DMABUF) on a region
  * @size: sizeof(struct tmk_ioc_region_dmabuf)
  * @flags: must be 0
- * @out_fd: a dma-buf that shares the region's memory and its charge
+ * @out_fd: a dma-buf of the whole region, close-on-exec
  * @__reserved: must be 0
+ *
+ * The region is to be PINNED or HUGE (-EOPNOTSUPP otherwise). Holes that
+ * TMK_IOC_REGION_TRIM left are charged and filled. Devices get the longest
+ * contiguous segments that they take. Memory and charge last as long as the last
+ * of descriptors, mappings and dma-bufs; while there is a dma-buf or a device
+ * that has it, nothing of the region can be trimmed.
  */
 struct tmk_ioc_region_dmabuf {
 	__u32 size;
@@ -292,7 +299,18 @@ struct tmk_ioc_region_dmabuf {
  * @flags: must be 0
  * @offset: first byte, a multiple of the region's page size
  * @length: bytes, a multiple of the region's page size
- * @out_trimmed: bytes whose memory went back; they read as zero from now on
+ * @out_trimmed: bytes whose memory went back; 0 if there was none to give
+ *
+ * The region is to be created with TMK_IOC_REGION_F_TRIM (-EOPNOTSUPP
+ * otherwise). The range reads as zero from now on, in every mapping, and
+ * ``physical_current`` goes down by @out_trimmed; ``current`` does not, the bytes
+ * stay reserved. Touching the range charges and fills it again, a page of the
+ * region's page size at a time; where ``physical_max``, memory.max or the
+ * machine's free memory refuses that, the access gets SIGBUS. read(2) sees the
+ * zeros and fills nothing.
+ *
+ * -EBUSY if a page of the range is pinned (io_uring, a device) or the region is
+ * exported as a dma-buf; nothing has changed then.
  */
 struct tmk_ioc_region_trim {
 	__u32 size;
