@@ -39,7 +39,7 @@
 struct ktmk_dmabuf {
 	struct file *file;
 	struct ktmk_region *region;
-	struct mutex lock;
+	struct mutex lock; /* guards maps */
 	struct list_head maps;
 };
 

@@ -415,8 +415,7 @@ static int region_check(const struct tmk_ioc_region_create *cmd,
 	if (err)
 		return err;
 	if (cmd->flags & ~(TMK_IOC_REGION_F_REQUIRE | TMK_IOC_REGION_F_TRIM) ||
-	    cmd->__reserved ||
-	    !cmd->length)
+	    cmd->__reserved || !cmd->length)
 		return -EINVAL;
 	if (is_file ? cmd->backing_fd < 0 : cmd->backing_fd != -1)
 		return -EINVAL;

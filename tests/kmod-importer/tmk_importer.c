@@ -20,12 +20,11 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/version.h>
 
 #include "importer.h"
 
 struct import {
-	struct mutex lock;
+	struct mutex lock; /* guards all of it */
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
 	struct sg_table *table;
@@ -100,8 +99,7 @@ static long import_attach(struct import *im, struct tmk_importer_attach *cmd)
 	cmd->segments = 0;
 	cmd->longest = 0;
 	cmd->bytes = 0;
-	for_each_sgtable_dma_sg(im->table, sg, i)
-	{
+	for_each_sgtable_dma_sg(im->table, sg, i) {
 		cmd->segments++;
 		cmd->longest = max(cmd->longest, sg_dma_len(sg));
 		cmd->bytes += sg_dma_len(sg);
@@ -115,8 +113,7 @@ static u64 *import_word(struct import *im, u64 offset)
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sgtable_sg(im->table, sg, i)
-	{
+	for_each_sgtable_sg(im->table, sg, i) {
 		if (offset < sg->length)
 			return page_address(sg_page(sg)) + sg->offset + offset;
 		offset -= sg->length;
@@ -245,8 +242,4 @@ module_exit(importer_exit);
 MODULE_DESCRIPTION("Imports dma-bufs and tells what it got, for tests");
 MODULE_AUTHOR("the tmk authors");
 MODULE_LICENSE("GPL");
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 MODULE_IMPORT_NS(DMA_BUF);
-#else
-MODULE_IMPORT_NS("DMA_BUF");
-#endif

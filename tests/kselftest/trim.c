@@ -155,7 +155,6 @@ TEST_F(trim, figures_go_down_and_up_exactly)
 		self->p[i] = 3;
 	EXPECT_TRUE(holds(self->fd, BYTES));
 	EXPECT_EQ(BYTES, machine("physical_current"));
-	EXPECT_EQ(BYTES, machine("physical_peak"));
 }
 
 TEST_F(trim, contents_around_a_hole_stay)
