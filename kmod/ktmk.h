@@ -16,8 +16,8 @@
  *
  * Lock order: ktmk_orphans_lock (list of orphans) -> ktmk_groups_lock (tree of
  * groups, their reference counts) -> ktmk_limits_lock (limits against the death
- * of a group). ktmk_mounts_lock and ktmk_regions_lock are leaves. Counters need
- * no lock (acct.c). The sysfs callbacks of a group take ktmk_limits_lock at
+ * of a group). ktmk_mounts_lock, ktmk_regions_lock and pool.lock are leaves.
+ * Counters need no lock (acct.c). The sysfs callbacks of a group take ktmk_limits_lock at
  * most, because its directory is removed under ktmk_groups_lock, which waits for
  * them.
  */
@@ -326,6 +326,12 @@ int ktmk_populate_range(struct ktmk_region *region, struct inode *inode,
 void ktmk_populate_count(struct ktmk_region *region, struct folio *folio,
 			 int sign);
 bool ktmk_populate_own_works(void);
+
+/* pool.c */
+struct folio *ktmk_pool_take(const struct ktmk_group *group, int node);
+u64 ktmk_pool_bytes(void);
+int ktmk_pool_init(u64 target);
+void ktmk_pool_exit(void);
 
 /* group.c */
 int ktmk_group_get_current(struct ktmk_group **out);

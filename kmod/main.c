@@ -27,6 +27,11 @@ static char *populate = "auto";
 module_param(populate, charp, 0444);
 MODULE_PARM_DESC(populate, "who allocates pages: own, shmem or auto (auto)");
 
+static char *pool = "0";
+module_param(pool, charp, 0444);
+MODULE_PARM_DESC(pool,
+		 "bytes of cleared huge pages to keep ready, as max= (0)");
+
 /* Regions are filled with folios of our own; fixed once the module is loaded. */
 bool ktmk_populate_own __ro_after_init;
 
@@ -92,13 +97,16 @@ static int __init choose_populate(void)
 
 static int __init ktmk_init(void)
 {
-	u64 max_bytes, physical_max_bytes;
+	u64 max_bytes, physical_max_bytes, pool_bytes;
 	int err;
 
 	err = parse_limit(&max_bytes, "max", max);
 	if (err)
 		return err;
 	err = parse_limit(&physical_max_bytes, "physical_max", physical_max);
+	if (err)
+		return err;
+	err = parse_limit(&pool_bytes, "pool", pool);
 	if (err)
 		return err;
 
@@ -115,9 +123,12 @@ static int __init ktmk_init(void)
 	err = ktmk_group_init(max_bytes, physical_max_bytes);
 	if (err)
 		goto err_hugetlb;
-	err = misc_register(&ktmk_device);
+	err = ktmk_pool_init(pool_bytes);
 	if (err)
 		goto err_group;
+	err = misc_register(&ktmk_device);
+	if (err)
+		goto err_pool;
 	err = ktmk_sysfs_link_device(&ktmk_device.this_device->kobj);
 	if (err)
 		goto err_misc;
@@ -126,6 +137,8 @@ static int __init ktmk_init(void)
 
 err_misc:
 	misc_deregister(&ktmk_device);
+err_pool:
+	ktmk_pool_exit();
 err_group:
 	ktmk_group_exit();
 err_hugetlb:
@@ -143,6 +156,7 @@ static void __exit ktmk_exit(void)
 	misc_deregister(&ktmk_device);
 	ktmk_region_exit();
 	ktmk_mapped_exit();
+	ktmk_pool_exit();
 	ktmk_group_exit();
 	ktmk_hugetlb_exit();
 	ktmk_backing_exit();

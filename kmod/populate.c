@@ -229,7 +229,12 @@ static struct folio *own_alloc_at(struct populate *p, pgoff_t index)
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (!IS_ALIGNED(index, 1UL << orders[i]))
 			continue;
-		folio = own_alloc(orders[i], p->region->params.node);
+		folio = orders[i] < HPAGE_PMD_ORDER ?
+				NULL :
+				ktmk_pool_take(p->region->group,
+					       p->region->params.node);
+		if (!folio)
+			folio = own_alloc(orders[i], p->region->params.node);
 		if (folio || populate_require(p))
 			return folio;
 	}
@@ -319,7 +324,7 @@ int ktmk_populate_room(struct ktmk_region *region, struct ktmk_refusal *refusal)
 {
 	struct populate p = { .region = region, .refusal = refusal };
 
-	if (region->params.length > bytes_available())
+	if (region->params.length > bytes_available() + ktmk_pool_bytes())
 		return refuse_memory(&p, TMK_IOC_REFUSAL_MEMORY);
 	return 0;
 }

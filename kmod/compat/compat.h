@@ -51,4 +51,30 @@
 #define KTMK_IMPORT_NS(ns) MODULE_IMPORT_NS(ns)
 #endif
 
+/* Shrinkers were registered in place before 6.7, which could fail. */
+#ifdef KTMK_HAVE_SHRINKER_ALLOC
+#define ktmk_shrinker_register(s) (shrinker_register(s), 0)
+#else
+#define shrinker_alloc(initial_flags, name)                             \
+	({                                                              \
+		struct shrinker *s_ = kzalloc(sizeof(*s_), GFP_KERNEL); \
+		(void)(name);                                           \
+		if (s_)                                                 \
+			s_->flags = (initial_flags);                    \
+		s_;                                                     \
+	})
+#define ktmk_shrinker_register(s) register_shrinker(s, "tmk-pool")
+#define shrinker_free(s)                   \
+	do {                               \
+		struct shrinker *s_ = (s); \
+		unregister_shrinker(s_);   \
+		kfree(s_);                 \
+	} while (0)
+#endif
+
+/* Until 6.13 a worker is started where it is created. */
+#ifndef KTMK_HAVE_KTHREAD_RUN_WORKER
+#define kthread_run_worker kthread_create_worker
+#endif
+
 #endif /* KTMK_COMPAT_H */

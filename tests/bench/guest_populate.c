@@ -4,7 +4,7 @@
  * What it costs to have so much memory populated, mapped and touched, in several
  * ways side by side. Prints one JSON object; decides nothing.
  *
- *	guest_populate [MiB]
+ *	guest_populate [MiB [PASSES]]
  *
  * It is made for a guest whose time-stamp counter counts instructions
  * (tests/bench/run-guest); elsewhere the figures are the processor's ticks. The
@@ -35,7 +35,8 @@
 #define MADV_COLLAPSE 25
 #endif
 
-#define PASSES 4
+#define PASSES_MAX 16
+#define POOL "/sys/kernel/tmk/pool/"
 #define HUGE_BYTES ((size_t)2 << 20)
 #define TOUCH_BYTES 4096
 
@@ -95,7 +96,8 @@ static void map_aligned(struct memory *m, size_t bytes, int flags)
 		       MAP_FIXED | flags, m->fd, 0);
 }
 
-static void tmk_region(struct memory *m, size_t bytes, uint32_t kind)
+static void tmk_region(struct memory *m, size_t bytes, uint32_t kind,
+		       int map_flags)
 {
 	struct tmk_ioc_region_create cmd = {
 		.size = sizeof(cmd),
@@ -111,19 +113,24 @@ static void tmk_region(struct memory *m, size_t bytes, uint32_t kind)
 		return;
 	if (!ioctl(dev, TMK_IOC_REGION_CREATE, &cmd)) {
 		m->fd = cmd.out_fd;
-		map_aligned(m, bytes, MAP_SHARED);
+		map_aligned(m, bytes, MAP_SHARED | map_flags);
 	}
 	close(dev);
 }
 
 static void tmk_huge(struct memory *m, size_t bytes)
 {
-	tmk_region(m, bytes, TMK_IOC_KIND_HUGE);
+	tmk_region(m, bytes, TMK_IOC_KIND_HUGE, 0);
+}
+
+static void tmk_huge_mapped(struct memory *m, size_t bytes)
+{
+	tmk_region(m, bytes, TMK_IOC_KIND_HUGE, MAP_POPULATE);
 }
 
 static void tmk_pinned(struct memory *m, size_t bytes)
 {
-	tmk_region(m, bytes, TMK_IOC_KIND_PINNED);
+	tmk_region(m, bytes, TMK_IOC_KIND_PINNED, 0);
 }
 
 static void anon_thp(struct memory *m, size_t bytes)
@@ -171,43 +178,18 @@ static void memfd_collapse(struct memory *m, size_t bytes)
 static const struct {
 	const char *name;
 	void (*make)(struct memory *m, size_t bytes);
+	bool warm;
 } ways[] = {
-	{ "tmk region, huge", tmk_huge },
-	{ "tmk region, pinned", tmk_pinned },
-	{ "anonymous THP, first touch", anon_thp },
-	{ "memfd MFD_HUGETLB, MAP_POPULATE", memfd_hugetlb },
-	{ "memfd, MADV_COLLAPSE", memfd_collapse },
-	{ "memfd, mlock, 4 KiB pages", memfd_mlock },
+	{ "tmk region, huge", tmk_huge, false },
+	{ "tmk region, huge, MAP_POPULATE", tmk_huge_mapped, false },
+	{ "tmk region, huge, warm", tmk_huge, true },
+	{ "tmk region, pinned", tmk_pinned, false },
+	{ "anonymous THP, first touch", anon_thp, false },
+	{ "memfd MFD_HUGETLB, MAP_POPULATE", memfd_hugetlb, false },
+	{ "memfd, MADV_COLLAPSE", memfd_collapse, false },
+	{ "memfd, mlock, 4 KiB pages", memfd_mlock, false },
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
-
-static int run_pass(struct pass *out, size_t way, size_t bytes)
-{
-	struct memory m = { .data = MAP_FAILED,
-			    .reserved = MAP_FAILED,
-			    .fd = -1 };
-	long long begin = now();
-	long before = faults();
-	size_t i;
-
-	ways[way].make(&m, bytes);
-	out->create = now() - begin;
-	out->faults[0] = faults() - before;
-	before = faults();
-	begin = now();
-	if (m.data != MAP_FAILED)
-		for (i = 0; i < bytes; i += TOUCH_BYTES)
-			*(volatile char *)(m.data + i) = 1;
-	out->touch = now() - begin;
-	out->faults[1] = faults() - before;
-	begin = now();
-	if (m.reserved != MAP_FAILED)
-		munmap(m.reserved, m.reserved_bytes);
-	if (m.fd >= 0)
-		close(m.fd);
-	out->release = now() - begin;
-	return m.data == MAP_FAILED ? -1 : 0;
-}
 
 /* Seconds that the processors were idle since the machine started. */
 static double idle(void)
@@ -237,6 +219,68 @@ static bool settle(void)
 	return false;
 }
 
+static int pool_target(size_t bytes)
+{
+	FILE *f = fopen(POOL "target", "w");
+	bool ok = f && fprintf(f, "%zu\n", bytes) > 0;
+
+	if (f && fclose(f))
+		ok = false;
+	return ok ? 0 : -1;
+}
+
+static size_t pool_have(void)
+{
+	FILE *f = fopen(POOL "have", "r");
+	size_t bytes = 0;
+
+	if (f && fscanf(f, "%zu", &bytes) != 1)
+		bytes = 0;
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
+/* The pool is filled, and the filler done; that is not part of the cost. */
+static int warm_up(size_t bytes)
+{
+	int i;
+
+	if (pool_target(bytes))
+		return -1;
+	for (i = 0; i < 3000 && pool_have() < bytes; i++)
+		usleep(100000);
+	return pool_have() < bytes || !settle() ? -1 : 0;
+}
+
+static int run_pass(struct pass *out, size_t way, size_t bytes)
+{
+	struct memory m = { .data = MAP_FAILED,
+			    .reserved = MAP_FAILED,
+			    .fd = -1 };
+	long long begin = now();
+	long before = faults();
+	size_t i;
+
+	ways[way].make(&m, bytes);
+	out->create = now() - begin;
+	out->faults[0] = faults() - before;
+	before = faults();
+	begin = now();
+	if (m.data != MAP_FAILED)
+		for (i = 0; i < bytes; i += TOUCH_BYTES)
+			*(volatile char *)(m.data + i) = 1;
+	out->touch = now() - begin;
+	out->faults[1] = faults() - before;
+	begin = now();
+	if (m.reserved != MAP_FAILED)
+		munmap(m.reserved, m.reserved_bytes);
+	if (m.fd >= 0)
+		close(m.fd);
+	out->release = now() - begin;
+	return m.data == MAP_FAILED ? -1 : 0;
+}
+
 static void print_pass(const struct pass *pass, int nr)
 {
 	printf("%s\n    {\"create\": %lld, \"touch\": %lld, \"release\": %lld, ",
@@ -245,16 +289,21 @@ static void print_pass(const struct pass *pass, int nr)
 	       pass->faults[0], pass->faults[1]);
 }
 
-static void measure(size_t way, size_t bytes)
+static void measure(size_t way, size_t bytes, int nr)
 {
-	struct pass passes[PASSES];
+	struct pass passes[PASSES_MAX];
 	int i, err = 0;
 
-	for (i = 0; !err && i < PASSES; i++)
-		err = run_pass(&passes[i], way, bytes);
+	for (i = 0; !err && i < nr; i++) {
+		err = ways[way].warm ? warm_up(bytes) : 0;
+		if (!err)
+			err = run_pass(&passes[i], way, bytes);
+	}
+	if (ways[way].warm)
+		pool_target(0);
 	printf("%s\n  {\"way\": \"%s\", \"passes\": [", way ? "," : "",
 	       ways[way].name);
-	for (i = 0; !err && i < PASSES; i++)
+	for (i = 0; !err && i < nr; i++)
 		print_pass(&passes[i], i);
 	printf("]}");
 }
@@ -262,16 +311,17 @@ static void measure(size_t way, size_t bytes)
 int main(int argc, char **argv)
 {
 	size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
+	int passes = argc > 2 ? atoi(argv[2]) : 4;
 	size_t way;
 
-	if (!mib || mib % 2) {
+	if (!mib || mib % 2 || passes < 1 || passes > PASSES_MAX) {
 		fprintf(stderr, "guest_populate: an even number of MiB\n");
 		return 2;
 	}
 	printf("{\"bytes\": %zu, \"settled\": %s, \"ways\": [", mib << 20,
 	       settle() ? "true" : "false");
 	for (way = 0; way < WAYS; way++)
-		measure(way, mib << 20);
+		measure(way, mib << 20, passes);
 	printf("\n]}\n");
 	return 0;
 }
