@@ -8,13 +8,16 @@ UNIT_PROGS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,\
 	$(wildcard tests/unit/*.c))
 KSELF_PROGS := $(patsubst tests/kselftest/%.c,build/tests/kselftest/%,\
 	$(wildcard tests/kselftest/*.c))
+KDEBUG_PROGS := $(patsubst tests/kselftest-debug/%.c,\
+	build/tests/kselftest-debug/%,$(wildcard tests/kselftest-debug/*.c))
 SHIM_PROGS := $(patsubst tests/shim/%.c,$(B)/tests/shim/%,\
 	$(wildcard tests/shim/*.c))
 
-.PHONY: tests-unit tests-kselftest tests-shim
-tests: tests-unit tests-kselftest tests-shim
+.PHONY: tests-unit tests-kselftest tests-kselftest-debug tests-shim
+tests: tests-unit tests-kselftest tests-kselftest-debug tests-shim
 tests-unit: $(UNIT_PROGS)
 tests-kselftest: $(KSELF_PROGS)
+tests-kselftest-debug: $(KDEBUG_PROGS)
 tests-shim: $(SHIM_PROGS)
 
 $(B)/tests/unit/%: tests/unit/%.c $(LIB_TEST_A)
@@ -29,6 +32,12 @@ build/tests/kselftest/%: tests/kselftest/%.c
 	$(Q)$(CC) $(filter-out $(SAN_FLAGS),$(CFLAGS_ALL)) -Itests/harness \
 		-Itests/kselftest -o $@ $< -static -pthread
 
+build/tests/kselftest-debug/%: tests/kselftest-debug/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out $(SAN_FLAGS),$(CFLAGS_ALL)) -Itests/harness \
+		-Itests/kselftest -o $@ $< -static -pthread
+
 # Pure kernel code in user space, on stand-ins for the kernel's headers.
 $(B)/tests/shim/%: tests/shim/%.c
 	$(call say,CC,$@)
@@ -36,4 +45,9 @@ $(B)/tests/shim/%: tests/shim/%.c
 	$(Q)$(CC) -Itests/shim/include -Ikmod $(CFLAGS_ALL) -Itests/harness \
 		-o $@ $< $(LDFLAGS_ALL)
 
--include $(UNIT_PROGS:=.d) $(KSELF_PROGS:=.d) $(SHIM_PROGS:=.d)
+.PHONY: test-debug
+test-debug: ## heavy: every kselftest on a kernel that looks for bugs
+	$(Q)scripts/test-debug
+
+-include $(UNIT_PROGS:=.d) $(KSELF_PROGS:=.d) $(KDEBUG_PROGS:=.d) \
+	$(SHIM_PROGS:=.d)

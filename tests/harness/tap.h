@@ -267,6 +267,15 @@ static void tap_alarm(int sig)
 	kill(tap_pid, SIGKILL);
 }
 
+/* TMK_TEST_SLOW says how many times slower than usual this machine is. */
+static TAP_UNUSED unsigned int tap_slow(void)
+{
+	const char *slow = getenv("TMK_TEST_SLOW");
+	int times = slow ? atoi(slow) : 1;
+
+	return times > 1 ? times : 1;
+}
+
 /* Run one test in a child. @why: what went wrong, "" if nothing did. */
 static void tap_run(struct tap_test *test, char *why, size_t len)
 {
@@ -282,14 +291,15 @@ static void tap_run(struct tap_test *test, char *why, size_t len)
 	}
 	if (!tap_pid)
 		tap_child(test);
-	alarm(test->timeout);
+	alarm(test->timeout * tap_slow());
 	while (waitpid(tap_pid, &status, 0) < 0 && errno == EINTR)
 		;
 	alarm(0);
 	/* What it left behind must not disturb the next test. */
 	kill(-tap_pid, SIGKILL);
 	if (tap_late)
-		snprintf(why, len, "time limit of %u s", test->timeout);
+		snprintf(why, len, "time limit of %u s",
+			 test->timeout * tap_slow());
 	else if (WIFSIGNALED(status))
 		snprintf(why, len, "killed by signal %d (%s)", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));
