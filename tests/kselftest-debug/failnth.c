@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * Every allocation and every copy to or from user space fails once, on every
+ * way through every command: the first, then the second, until a run ends in
+ * which none was left to fail. Each failure is an errno or is absorbed; after
+ * it no descriptor is left and nothing is charged. What is lost for good is for
+ * kmemleak to find (tests/qemu/debug-finish.sh).
+ *
+ * Needs the debug kernel: /proc/self/fail-nth.
+ */
+#include "cg_util.h"
+
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+#define GROUP "/failnth"
+#define MOST 4000 /* no way is that long */
+
+static int dev = -1;
+static int fail_fd = -1;
+
+/* The n-th point of this thread from now on fails; 0: none does. */
+static bool arm(unsigned int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", n);
+
+	return pwrite(fail_fd, text, len, 0) == len;
+}
+
+/* Did it? Reading is itself a point that may fail; then it had not. */
+static bool fired(void)
+{
+	char text[16] = "";
+
+	return pread(fail_fd, text, sizeof(text) - 1, 0) > 0 && text[0] == '0';
+}
+
+static void set(const char *what, const char *key, const char *value)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", what, key);
+	ASSERT_EQ(0, write_text(path, value));
+}
+
+/* One way: 0 or the errno of what failed. Cleans up after itself. */
+struct way {
+	const char *name;
+	int (*run)(void);
+	void (*before)(void); /* without failures */
+	void (*after)(void);
+	int end; /* what it gives without a failure */
+};
+
+static int region = -1;
+static char *mapped;
+
+static void no_region(void)
+{
+	if (mapped)
+		munmap(mapped, HUGE_BYTES);
+	mapped = NULL;
+	if (region >= 0)
+		close(region);
+	region = -1;
+}
+
+static void with_region(void)
+{
+	region = create_simple(dev, TMK_IOC_KIND_HUGE, HUGE_BYTES);
+	ASSERT_GE(region, 0);
+}
+
+static void with_mapping(void)
+{
+	with_region();
+	mapped = map(region, HUGE_BYTES);
+	ASSERT_NE(MAP_FAILED, (void *)mapped);
+	memset(mapped, 1, HUGE_BYTES);
+}
+
+static void leave_group(void)
+{
+	no_region();
+	ASSERT_EQ(0, cg_enter(""));
+	ASSERT_EQ(0, cg_destroy(GROUP));
+}
+
+static void with_group(void)
+{
+	ASSERT_EQ(0, cg_create(GROUP));
+	ASSERT_EQ(0, cg_enter(GROUP));
+}
+
+static void with_full_group(void)
+{
+	with_group();
+	ASSERT_EQ(0, tmk_limit(GROUP, "max", "4096"));
+}
+
+static int create_close(unsigned int kind, uint64_t bytes, unsigned int flags,
+			int node)
+{
+	struct tmk_ioc_region_create c = create_cmd(kind, bytes);
+	int fd;
+
+	c.flags = flags;
+	c.node = node;
+	fd = create(dev, &c);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int way_open(void)
+{
+	int fd = device_open();
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int way_info(void)
+{
+	struct tmk_ioc_info c = { .size = sizeof(c) };
+
+	return ioctl(dev, TMK_IOC_INFO, &c) ? errno : 0;
+}
+
+static int way_usage(void)
+{
+	struct tmk_ioc_usage c = { .size = sizeof(c) };
+
+	return ioctl(dev, TMK_IOC_USAGE, &c) ? errno : 0;
+}
+
+static int way_pinned(void)
+{
+	return create_close(TMK_IOC_KIND_PINNED, 3 * PAGE_BYTES, 0,
+			    TMK_IOC_NODE_ANY);
+}
+
+static int way_huge(void)
+{
+	return create_close(TMK_IOC_KIND_HUGE, HUGE_BYTES, 0, TMK_IOC_NODE_ANY);
+}
+
+static int way_require(void)
+{
+	return create_close(TMK_IOC_KIND_HUGE, HUGE_BYTES,
+			    TMK_IOC_REGION_F_REQUIRE, 0);
+}
+
+/* Of a kind that not every module offers. */
+static int way_hugetlb(void)
+{
+	int err = create_close(TMK_IOC_KIND_HUGETLB, HUGE_BYTES, 0,
+			       TMK_IOC_NODE_ANY);
+
+	return err == EOPNOTSUPP ? 0 : err;
+}
+
+static int way_file(void)
+{
+	struct tmk_ioc_region_create c =
+		create_cmd(TMK_IOC_KIND_FILE, PAGE_BYTES);
+	int fd;
+
+	c.backing_fd = region;
+	fd = create(dev, &c);
+	if (fd < 0)
+		return errno == EOPNOTSUPP ? 0 : errno;
+	close(fd);
+	return 0;
+}
+
+static void with_file(void)
+{
+	region = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	ASSERT_GE(region, 0);
+	ASSERT_EQ(0, ftruncate(region, PAGE_BYTES));
+}
+
+static int way_region_info(void)
+{
+	struct tmk_ioc_region_info c = { .size = sizeof(c) };
+
+	return ioctl(region, TMK_IOC_REGION_INFO, &c) ? errno : 0;
+}
+
+static int way_dmabuf(void)
+{
+	struct tmk_ioc_region_dmabuf c = { .size = sizeof(c) };
+	void *p;
+
+	if (ioctl(region, TMK_IOC_REGION_DMABUF, &c))
+		return errno == EOPNOTSUPP ? 0 : errno;
+	p = map(c.out_fd, HUGE_BYTES);
+	if (p != MAP_FAILED) {
+		*(volatile char *)p = 1;
+		munmap(p, HUGE_BYTES);
+	}
+	close(c.out_fd);
+	return 0;
+}
+
+static int way_trim(void)
+{
+	struct tmk_ioc_region_trim c = { .size = sizeof(c),
+					 .length = HUGE_BYTES };
+
+	if (ioctl(region, TMK_IOC_REGION_TRIM, &c))
+		return errno == EOPNOTSUPP ? 0 : errno;
+	return 0;
+}
+
+static int way_map(void)
+{
+	char *p = map(region, HUGE_BYTES);
+
+	if (p == MAP_FAILED)
+		return errno;
+	*(volatile char *)p = 1;
+	*(volatile char *)(p + HUGE_BYTES - 1) = 1;
+	munmap(p, HUGE_BYTES);
+	return 0;
+}
+
+static int way_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return errno;
+	if (!pid)
+		_exit(0);
+	wait_status(pid);
+	return 0;
+}
+
+static int way_reopen(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", region);
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+static int way_read(void)
+{
+	char text[100];
+
+	return pread(region, text, sizeof(text), 0) < 0 ? errno : 0;
+}
+
+static int read_once(const char *path)
+{
+	char text[4096];
+	ssize_t n = read_text(path, text, sizeof(text));
+
+	return n < 0 ? -n : 0;
+}
+
+static int way_fdinfo(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", region);
+	return read_once(path);
+}
+
+static int way_sysfs(void)
+{
+	return read_once(SYSFS "/by_kind") ?: read_once(SYSFS "/current") ?:
+					      read_once(SYSFS "/max");
+}
+
+static int way_control(void)
+{
+	int err = -tmk_limit(GROUP, "max", "10M");
+
+	return err ?: -tmk_limit(GROUP, "max", "max");
+}
+
+/* No fault point may leave a limit behind that was not there before. */
+static void after_control(void)
+{
+	ASSERT_EQ(0, tmk_limit(GROUP, "max", "max"));
+	leave_group();
+}
+
+static int way_max(void)
+{
+	return -write_text(SYSFS "/max", "max");
+}
+
+/* clang-format off */
+static const struct way ways[] = {
+	{ .name = "open", .run = way_open },
+	{ .name = "info", .run = way_info },
+	{ .name = "usage", .run = way_usage },
+	{ .name = "create_pinned", .run = way_pinned },
+	{ .name = "create_huge", .run = way_huge },
+	{ .name = "create_huge_required", .run = way_require },
+	{ .name = "create_hugetlb", .run = way_hugetlb },
+	{ .name = "create_file", .run = way_file, .before = with_file,
+	  .after = no_region },
+	{ .name = "create_in_new_group", .run = way_pinned,
+	  .before = with_group, .after = leave_group },
+	{ .name = "usage_in_new_group", .run = way_usage,
+	  .before = with_group, .after = leave_group },
+	{ .name = "create_refused", .run = way_pinned, .end = EDQUOT,
+	  .before = with_full_group, .after = after_control },
+	{ .name = "region_info", .run = way_region_info,
+	  .before = with_region, .after = no_region },
+	{ .name = "dmabuf", .run = way_dmabuf,
+	  .before = with_region, .after = no_region },
+	{ .name = "trim", .run = way_trim,
+	  .before = with_region, .after = no_region },
+	{ .name = "map", .run = way_map,
+	  .before = with_region, .after = no_region },
+	{ .name = "fork", .run = way_fork,
+	  .before = with_mapping, .after = no_region },
+	{ .name = "reopen", .run = way_reopen,
+	  .before = with_region, .after = no_region },
+	{ .name = "read", .run = way_read,
+	  .before = with_region, .after = no_region },
+	{ .name = "fdinfo", .run = way_fdinfo,
+	  .before = with_region, .after = no_region },
+	{ .name = "sysfs", .run = way_sysfs },
+	{ .name = "control", .run = way_control,
+	  .before = with_group, .after = after_control },
+	{ .name = "max", .run = way_max },
+};
+/* clang-format on */
+
+/* One run; true if there was a point left that failed. */
+static bool run_once(const struct way *way, unsigned int n, unsigned int *errs)
+{
+	int fds, err;
+	bool hit;
+
+	if (way->before)
+		way->before();
+	fds = open_fds();
+	ASSERT_TRUE(arm(n));
+	err = way->run();
+	hit = fired();
+	ASSERT_TRUE(arm(0));
+	if (fds != open_fds()) {
+		TH_LOG("%s: %d: a descriptor is left", way->name, n);
+		EXPECT_EQ(fds, open_fds());
+	}
+	if (!hit && err != way->end) {
+		TH_LOG("%s: %d: %s", way->name, n, strerror(err));
+		EXPECT_EQ(way->end, err);
+	}
+	/* An injected failure is one of these, and never a limit's. */
+	if (hit && err && err != way->end && err != ENOMEM && err != EFAULT &&
+	    err != ENFILE && err != EMFILE && err != EAGAIN) {
+		TH_LOG("%s: %d: %s", way->name, n, strerror(err));
+		EXPECT_EQ(ENOMEM, err);
+	}
+	*errs += hit && err && err != way->end;
+	if (way->after)
+		way->after();
+	return hit;
+}
+
+FIXTURE(failnth)
+{
+	int unused;
+};
+
+FIXTURE_VARIANT(failnth)
+{
+	const char *name;
+};
+
+#define WAY(way) FIXTURE_VARIANT_ADD(failnth, way){ .name = #way };
+WAY(open)
+WAY(info)
+WAY(usage)
+WAY(create_pinned)
+WAY(create_huge)
+WAY(create_huge_required)
+WAY(create_hugetlb)
+WAY(create_file)
+WAY(create_in_new_group)
+WAY(usage_in_new_group)
+WAY(create_refused)
+WAY(region_info)
+WAY(dmabuf)
+WAY(trim)
+WAY(map)
+WAY(fork)
+WAY(reopen)
+WAY(read)
+WAY(fdinfo)
+WAY(sysfs)
+WAY(control)
+WAY(max)
+
+FIXTURE_SETUP(failnth)
+{
+	static const char *const faults[] = { "failslab", "fail_page_alloc",
+					      "fail_usercopy" };
+	size_t i;
+
+	fail_fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	if (fail_fd < 0)
+		SKIP(return, "this kernel does not inject faults");
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		set(faults[i], "verbose", "0");
+	/* Those that may wait are the ones that matter here. */
+	set("failslab", "ignore-gfp-wait", "N");
+	set("fail_page_alloc", "ignore-gfp-wait", "N");
+	set("fail_page_alloc", "ignore-gfp-highmem", "N");
+	set("fail_page_alloc", "min-order", "0");
+	dev = device_open();
+	ASSERT_GE(dev, 0);
+	ASSERT_TRUE(settles(0));
+}
+
+FIXTURE_TEARDOWN(failnth)
+{
+	EXPECT_TRUE(settles(0));
+	close(dev);
+	close(fail_fd);
+}
+
+TEST_F_TIMEOUT(failnth, every_point_once, 120)
+{
+	const struct way *way = NULL;
+	unsigned int n, errs = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (!strcmp(ways[i].name, variant->name))
+			way = &ways[i];
+	ASSERT_TRUE(way);
+	for (n = 1; n < MOST && run_once(way, n, &errs); n++)
+		if (n % 8 == 0 && !settles(0))
+			ASSERT_TRUE(settles(0));
+	ASSERT_LT(n, MOST);
+	TH_LOG("%s: %u points, %u of them errors", way->name, n - 1, errs);
+}
+
+TEST_HARNESS_MAIN
