@@ -45,7 +45,10 @@ $(B)/tests/shim/%: tests/shim/%.c
 	$(Q)$(CC) -Itests/shim/include -Ikmod $(CFLAGS_ALL) -Itests/harness \
 		-o $@ $< $(LDFLAGS_ALL)
 
-.PHONY: test-debug
+.PHONY: test-debug fuzz-kernel
+fuzz-kernel: ## heavy: fuzz the module for 30 minutes (MINUTES=N)
+	$(Q)tests/fuzz/kernel/run --minutes $(or $(MINUTES),30)
+
 test-debug: ## heavy: every kselftest on a kernel that looks for bugs
 	$(Q)scripts/test-debug
 
