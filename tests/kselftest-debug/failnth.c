@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT
 /* Copyright (c) 2026 the tmk authors */
 /*
  * Every allocation and every copy to or from user space fails once, on every
@@ -279,8 +279,9 @@ static int way_fdinfo(void)
 
 static int way_sysfs(void)
 {
-	return read_once(SYSFS "/by_kind") ?: read_once(SYSFS "/current") ?:
-					      read_once(SYSFS "/max");
+	return read_once(SYSFS "/by_kind")	   ?:
+		       read_once(SYSFS "/current") ?:
+						     read_once(SYSFS "/max");
 }
 
 static int way_control(void)
@@ -385,29 +386,33 @@ FIXTURE_VARIANT(failnth)
 	const char *name;
 };
 
-#define WAY(way) FIXTURE_VARIANT_ADD(failnth, way){ .name = #way };
-WAY(open)
-WAY(info)
-WAY(usage)
-WAY(create_pinned)
-WAY(create_huge)
-WAY(create_huge_required)
-WAY(create_hugetlb)
-WAY(create_file)
-WAY(create_in_new_group)
-WAY(usage_in_new_group)
-WAY(create_refused)
-WAY(region_info)
-WAY(dmabuf)
-WAY(trim)
-WAY(map)
-WAY(fork)
-WAY(reopen)
-WAY(read)
-WAY(fdinfo)
-WAY(sysfs)
-WAY(control)
-WAY(max)
+#define WAY(way)                          \
+	FIXTURE_VARIANT_ADD(failnth, way) \
+	{                                 \
+		.name = #way              \
+	}
+WAY(open);
+WAY(info);
+WAY(usage);
+WAY(create_pinned);
+WAY(create_huge);
+WAY(create_huge_required);
+WAY(create_hugetlb);
+WAY(create_file);
+WAY(create_in_new_group);
+WAY(usage_in_new_group);
+WAY(create_refused);
+WAY(region_info);
+WAY(dmabuf);
+WAY(trim);
+WAY(map);
+WAY(fork);
+WAY(reopen);
+WAY(read);
+WAY(fdinfo);
+WAY(sysfs);
+WAY(control);
+WAY(max);
 
 FIXTURE_SETUP(failnth)
 {
