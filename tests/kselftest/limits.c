@@ -133,6 +133,28 @@ static void check_files(const char *dir)
 	}
 }
 
+/*
+ * The machine has a limit before anybody sets one, and below all of its memory:
+ * populating past it would have the OOM killer take processes at random.
+ */
+TEST(limited_from_the_start)
+{
+	unsigned long long limit = machine("physical_max");
+	struct tmk_ioc_region_create c;
+	int dev = device_open();
+
+	ASSERT_GE(dev, 0);
+	ASSERT_NE(ULLONG_MAX, limit);
+	EXPECT_LT(limit, meminfo("MemTotal:"));
+	c = create_cmd(TMK_IOC_KIND_HUGE,
+		       limit / HUGE_BYTES * HUGE_BYTES + HUGE_BYTES);
+	test_err(EDQUOT, create(dev, &c));
+	EXPECT_EQ(TMK_IOC_REFUSAL_PHYSICAL_MAX, c.out_refusal);
+	EXPECT_EQ(limit, c.out_refusal_limit);
+	EXPECT_TRUE(settles(0));
+	close(dev);
+}
+
 TEST(files_of_the_machine)
 {
 	check_files(SYSFS);
