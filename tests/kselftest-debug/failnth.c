@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: GPL-2.0-only
 /* Copyright (c) 2026 the tmk authors */
 /*
  * Every allocation and every copy to or from user space fails once, on every
