@@ -73,7 +73,8 @@ install: install-lib ## the library, and what the other parts install
 install-lib: lib ## headers and library to $(DESTDIR)$(PREFIX)
 	$(Q)install -d $(DESTDIR)$(INCLUDEDIR)/tmk \
 		$(DESTDIR)$(INCLUDEDIR)/linux $(DESTDIR)$(LIBDIR)/pkgconfig
-	$(Q)install -m 644 $(LIB_HEADERS) $(DESTDIR)$(INCLUDEDIR)/tmk/
+	$(Q)install -m 644 $(LIB_HEADERS) include/tmk/tmk.hpp \
+		$(DESTDIR)$(INCLUDEDIR)/tmk/
 	$(Q)install -m 644 include/uapi/linux/tmk.h \
 		$(DESTDIR)$(INCLUDEDIR)/linux/
 	$(Q)install -m 644 $(B)/lib/libtmk.a $(DESTDIR)$(LIBDIR)/

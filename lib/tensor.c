@@ -19,12 +19,12 @@ static const struct {
 	const char *name;
 	size_t bytes;
 } dtypes[] = {
-	[TMK_F32] = { "f32", 4 },   [TMK_F64] = { "f64", 8 },
-	[TMK_F16] = { "f16", 2 },   [TMK_BF16] = { "bf16", 2 },
-	[TMK_I64] = { "i64", 8 },   [TMK_I32] = { "i32", 4 },
-	[TMK_I16] = { "i16", 2 },   [TMK_I8] = { "i8", 1 },
-	[TMK_U8] = { "u8", 1 },	    [TMK_BOOL] = { "bool", 1 },
-	[TMK_C64] = { "c64", 8 },   [TMK_C128] = { "c128", 16 },
+	[TMK_F32] = { "f32", 4 }, [TMK_F64] = { "f64", 8 },
+	[TMK_F16] = { "f16", 2 }, [TMK_BF16] = { "bf16", 2 },
+	[TMK_I64] = { "i64", 8 }, [TMK_I32] = { "i32", 4 },
+	[TMK_I16] = { "i16", 2 }, [TMK_I8] = { "i8", 1 },
+	[TMK_U8] = { "u8", 1 },	  [TMK_BOOL] = { "bool", 1 },
+	[TMK_C64] = { "c64", 8 }, [TMK_C128] = { "c128", 16 },
 };
 
 static bool dtype_known(enum tmk_dtype dtype)

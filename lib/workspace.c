@@ -81,8 +81,7 @@ int tmk_workspace_create(struct tmk_workspace **out, const char *id,
 	else if (checked.location == TMK_WS_LOCATION_FILE)
 		err = tmk__ws_file_create(ws, checked.path, checked.temp_dir);
 	else
-		err = tmk__ws_block_create(ws,
-					   tmk__ws_size_initial(&checked));
+		err = tmk__ws_block_create(ws, tmk__ws_size_initial(&checked));
 	if (err) {
 		tmk__ws_place_free(ws);
 		return err;

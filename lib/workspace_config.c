@@ -329,7 +329,7 @@ int tmk__ws_opts_check(struct tmk_workspace_opts *out,
 		err = check_offered(out);
 	/* What the program says of one workspace goes before the environment. */
 	if (!err && out->debug == TMK_WS_DEBUG_DISABLED)
-		out->debug = (enum tmk_ws_debug)tmk__env_choice(
-			TMK__ENV_WORKSPACES_DEBUG, NULL);
+		out->debug = (enum tmk_ws_debug)
+			tmk__env_choice(TMK__ENV_WORKSPACES_DEBUG, NULL);
 	return err;
 }

@@ -44,7 +44,7 @@ __attribute__((no_sanitize("thread"))) static void line_read(
 {
 	snprintf(out->id, sizeof(out->id), "%s", ws->id);
 	out->tid = ws->tid;
-	out->state = ws->inherited ? "parent's" :
+	out->state = ws->inherited  ? "parent's" :
 		     READ(ws->open) ? "open" :
 				      "closed";
 	out->size = READ(ws->size);
@@ -166,13 +166,15 @@ static bool dump_is_due(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (before && now.tv_sec - before < DUMP_PAUSE)
 		return false;
-	return atomic_compare_exchange_strong(
-		&last, &before, now.tv_sec ? (long long)now.tv_sec : 1);
+	return atomic_compare_exchange_strong(&last, &before,
+					      now.tv_sec ?
+						      (long long)now.tv_sec :
+						      1);
 }
 
 static void dump_to(const char *path, const char *why)
 {
-	bool standard = !strcmp(path, "stderr");
+	bool standard = !strcmp(path, "-");
 	int fd = STDERR_FILENO;
 
 	if (!standard)

@@ -163,7 +163,8 @@ static int scope_borrow(struct tmk__ws *ws,
 				  "one can be borrowed",
 				  ws->id);
 	if (ws->borrowed)
-		return tmk__error(-EBUSY, "workspace \"%s\" is borrowed already",
+		return tmk__error(-EBUSY,
+				  "workspace \"%s\" is borrowed already",
 				  ws->id);
 	err = tmk__thread_frame_push(tmk__self, &frame);
 	if (!err)

@@ -340,8 +340,7 @@ void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header);
 void tmk__ring_block_made(struct tmk__ws *ws);
 void tmk__ring_scope_begin(struct tmk__ws *ws);
 void tmk__ring_scope_end(struct tmk__ws *ws, uint64_t cycle);
-void tmk__ring_free(struct tmk__ws *ws, struct tmk__spill *spill,
-		    uint64_t age);
+void tmk__ring_free(struct tmk__ws *ws, struct tmk__spill *spill, uint64_t age);
 bool tmk__ring_over(const struct tmk__ws *ws);
 
 /** tmk__ws_slot_commit() - the header is filled in: the handle is valid */

@@ -199,9 +199,9 @@ int replay_workspace_opts(struct tmk_workspace_opts *out, struct replay *r,
 	return 0;
 }
 
-#define COUNTER(name)                                        \
-	{                                                    \
-		#name, offsetof(struct tmk_workspace_info, name) \
+#define COUNTER(name)                                            \
+	{                                                        \
+#name, offsetof(struct tmk_workspace_info, name) \
 	}
 
 static const struct {

@@ -122,10 +122,9 @@ static int match_loops(struct replay_scenario *out)
 		if (!strcmp(s->argv[0], "repeat")) {
 			if (s->argc != 2 ||
 			    tmkctl_u64_parse(&s->times, s->argv[1]))
-				return tmkctl_fail(
-					TMKCTL_USAGE,
-					"%s:%u: repeat takes a number",
-					out->path, s->line);
+				return tmkctl_fail(TMKCTL_USAGE,
+						   "%s:%u: repeat takes a number",
+						   out->path, s->line);
 			s->partner = open;
 			open = i;
 		} else if (!strcmp(s->argv[0], "end")) {

@@ -101,7 +101,8 @@ int replay_workspace(struct replay_name **out, struct replay *r,
 static int tensor(struct replay_name **out, struct replay *r, const char *name)
 {
 	*out = find(&r->tensors, name);
-	return *out ? 0 : replay_error(r, -ENOENT, "there is no label %s", name);
+	return *out ? 0 :
+		      replay_error(r, -ENOENT, "there is no label %s", name);
 }
 
 static int run_workspace(struct replay *r, const struct replay_statement *s)
@@ -226,8 +227,7 @@ static struct replay_name *watch(struct tmk_workspace_info *info,
 
 /* What the counters of @name say of an allocation of @bytes that was made. */
 static void find_place(struct replay_place *out, const struct replay_name *name,
-		       const struct tmk_workspace_info *before,
-		       uint64_t bytes)
+		       const struct tmk_workspace_info *before, uint64_t bytes)
 {
 	struct tmk_workspace_info after;
 
@@ -240,8 +240,8 @@ static void find_place(struct replay_place *out, const struct replay_name *name,
 			return;
 		out->where = "workspace";
 		bytes += name->alignment - 1;
-		out->offset = after.offset - bytes / name->alignment *
-						     name->alignment;
+		out->offset = after.offset -
+			      bytes / name->alignment * name->alignment;
 	} else if (after.pinned_count > before->pinned_count) {
 		out->where = "pinned";
 	} else {
@@ -557,7 +557,7 @@ static int run_fails(struct replay *r, const struct replay_statement *s)
 /* What the first word after the statement's own is. */
 static const char *argument_name(const char *op)
 {
-	static const char *const labels[] = { "alloc",    "free", "use",
+	static const char *const labels[] = { "alloc",	  "free", "use",
 					      "leverage", "fill", "verify",
 					      "detach" };
 	size_t i;

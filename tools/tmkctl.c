@@ -67,12 +67,9 @@ static const struct tmkctl_object {
 	const char *name;
 	const struct tmkctl_cmd *cmds;
 } objects[] = {
-	{ "status", tmkctl_status_cmds },
-	{ "limit", tmkctl_limit_cmds },
-	{ "replay", tmkctl_replay_cmds },
-	{ "doctor", tmkctl_doctor_cmds },
-	{ "version", version_cmds },
-	{ "help", help_cmds },
+	{ "status", tmkctl_status_cmds }, { "limit", tmkctl_limit_cmds },
+	{ "replay", tmkctl_replay_cmds }, { "doctor", tmkctl_doctor_cmds },
+	{ "version", version_cmds },	  { "help", help_cmds },
 };
 #define OBJECTS_NR (sizeof(objects) / sizeof(objects[0]))
 

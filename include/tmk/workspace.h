@@ -323,8 +323,8 @@ TMK_API struct tmk_workspace *tmk_workspace_current(void);
  * Memory in the block holds what an earlier cycle left there unless @zero.
  *
  * Return: 0; -EINVAL for 0 bytes; -EOVERFLOW; -ESTALE or -EPERM as for push;
- * -ENOTCONN if it is not open; -EOPNOTSUPP if it is bypassed; -ENOMEM or -EDQUOT if it did not fit and the
- * spill was refused: no counter has changed then.
+ * -ENOTCONN if it is not open; -EOPNOTSUPP if it is bypassed; -ENOMEM or -EDQUOT
+ * if it did not fit and the spill was refused: no counter has changed then.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
 					       struct tmk_workspace *ws,
@@ -368,7 +368,7 @@ TMK_API const struct tmk_region *tmk_workspace_region(
  *
  * For people. Other threads go on meanwhile, so a line may be a moment old. The
  * same is written when memory is refused, to the file that TMK_DUMP_ON_OOM names
- * ("stderr" for standard error).
+ * ("-" for standard error).
  *
  * Return: 0, or -errno of write().
  */
@@ -420,10 +420,10 @@ TMK_API void tmk_workspace_scope_end(struct tmk_workspace_scope *scope);
 /* A name of its own for each use: scopes may be nested. */
 #define TMK__SCOPE_NAME(number) TMK__SCOPE_NAME_(number)
 #define TMK__SCOPE_NAME_(number) tmk__scope_##number
-#define TMK__SCOPE(ws, kind, name)                                 \
-	for (struct tmk_workspace_scope __attribute__((            \
-		     cleanup(tmk_workspace_scope_end))) name = {   \
-		     ws, kind, 0 };                                \
+#define TMK__SCOPE(ws, kind, name)                             \
+	for (struct tmk_workspace_scope                        \
+	     __attribute__((cleanup(tmk_workspace_scope_end))) \
+	     name = { ws, kind, 0 };                           \
 	     tmk_workspace_scope_begin(&name);)
 
 #define TMK_WORKSPACE_SCOPE(ws) \

@@ -429,7 +429,10 @@ static int print_traces(void)
 {
 	int i;
 
-	printf("\"traces_note\": \"STRICT, bump only. With all bytes written, bump allocation touches 2 to 31 times the memory of an allocator that reuses what was released, and is slower than it where workspace_of_malloc_touched is above 1.\",\n");
+	printf("\"traces_note\": \"STRICT, bump only. With all bytes written, bump "
+	       "allocation touches 2 to 31 times the memory of an allocator "
+	       "that reuses what was released, and is slower than it where "
+	       "workspace_of_malloc_touched is above 1.\",\n");
 	printf("\"traces\": [");
 	for (i = 0; i < TRACES_NR; i++)
 		if (print_trace(i))

@@ -14,12 +14,12 @@
 
 #define TRACE_EVENTS 2048
 
-#define TRACE_TEXT(symbol, file)                                       \
-	__asm__(".section .rodata\n"                                   \
-		".global " #symbol "\n" #symbol ":\n"                  \
-		".incbin \"tests/traces/" file ".trace.tsv\"\n"        \
-		".byte 0\n"                                            \
-		".previous\n");                                        \
+#define TRACE_TEXT(symbol, file)                                \
+	__asm__(".section .rodata\n"                            \
+		".global " #symbol "\n" #symbol ":\n"           \
+		".incbin \"tests/traces/" file ".trace.tsv\"\n" \
+		".byte 0\n"                                     \
+		".previous\n");                                 \
 	extern const char symbol[]
 
 TRACE_TEXT(trace_mlp, "mlp-train-b128");

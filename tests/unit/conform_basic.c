@@ -53,8 +53,7 @@ TEST(B_03_tensor_that_leaves_its_scope_stays_attached_and_is_stale)
 
 static int leaves_early(struct tmk_workspace *ws)
 {
-	TMK_WORKSPACE_SCOPE(ws)
-	{
+	TMK_WORKSPACE_SCOPE(ws) {
 		doubles(10, 1);
 		return 1;
 	}
@@ -215,8 +214,8 @@ TEST(B_11_create_detached)
 	EXPECT_FALSE(tmk_tensor_is_attached(out));
 	set_all(out, 1);
 	EXPECT_TRUE(!memcmp(tmk_tensor_data(t), tmk_tensor_data(out), 40));
-	ASSERT_EQ(0, tmk_tensor_create_in(&scalar, NULL, NULL, TMK_F64, 0,
-					  NULL));
+	ASSERT_EQ(0,
+		  tmk_tensor_create_in(&scalar, NULL, NULL, TMK_F64, 0, NULL));
 	EXPECT_EQ(1, tmk_tensor_nr(scalar));
 	leave(ws);
 	tmk_tensor_put(out);
@@ -373,8 +372,7 @@ TEST(B_25_allocation2_in_scope_macro)
 {
 	struct tmk_workspace *ws = make("w", opts_bc());
 
-	TMK_WORKSPACE_SCOPE(ws)
-	{
+	TMK_WORKSPACE_SCOPE(ws) {
 		EXPECT_EQ(15, (int)sum(doubles(5, 3)));
 		EXPECT_EQ(48, in(ws).offset);
 	}

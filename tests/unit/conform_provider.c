@@ -292,8 +292,8 @@ TEST(P_31_a_thread_that_ends_leaves_nothing)
 	int i;
 
 	for (i = 0; i < 10; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, leave_one,
-					    NULL));
+		ASSERT_EQ(0,
+			  pthread_create(&threads[i], NULL, leave_one, NULL));
 	for (i = 0; i < 10; i++)
 		pthread_join(threads[i], NULL);
 	EXPECT_TRUE(all_zero());

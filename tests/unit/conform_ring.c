@@ -53,10 +53,9 @@ TEST(S_02_a_longer_one_is_pinned)
 /* Offsets, steps and pinned entries of four rounds. */
 TEST(S_03_rounds)
 {
-	static const uint64_t steps[4][4] = { { 0, 0, 1, 1 },
-					      { 1, 1, 2, 2 },
-					      { 2, 2, 3, 3 },
-					      { 3, 3, 4, 4 } };
+	static const uint64_t steps[4][4] = {
+		{ 0, 0, 1, 1 }, { 1, 1, 2, 2 }, { 2, 2, 3, 3 }, { 3, 3, 4, 4 }
+	};
 	static const uint64_t pinned[4] = { 1, 1, 0, 0 };
 	struct tmk_workspace *ws = series();
 	uint64_t i, e;

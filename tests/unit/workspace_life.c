@@ -18,8 +18,7 @@ TEST(macros_close_however_they_are_left)
 	int i, rounds = 0;
 
 	for (i = 0; i < 3; i++) {
-		TMK_WORKSPACE_SCOPE(ws)
-		{
+		TMK_WORKSPACE_SCOPE(ws) {
 			if (i == 1)
 				break; /* leaves the scope, not the loop */
 			if (i == 2)
@@ -30,10 +29,8 @@ TEST(macros_close_however_they_are_left)
 	}
 	EXPECT_EQ(1, rounds);
 	EXPECT_EQ(3, in(ws).cycles);
-	TMK_WORKSPACE_SCOPE(ws)
-	{
-		TMK_WORKSPACE_SCOPE(inner)
-		{
+	TMK_WORKSPACE_SCOPE(ws) {
+		TMK_WORKSPACE_SCOPE(inner) {
 			TMK_WORKSPACE_BORROW(ws)
 			{
 				EXPECT_TRUE(tmk_workspace_current() == ws);
@@ -63,9 +60,11 @@ TEST(macros_skip_what_cannot_be_opened)
 
 	enter(ws);
 	enter(inner);
-	TMK_WORKSPACE_SCOPE(ws) ran = true;
+	TMK_WORKSPACE_SCOPE(ws)
+		ran = true;
 	EXPECT_TRUE(says("open already"));
-	TMK_WORKSPACE_SCOPE(NULL) ran = true;
+	TMK_WORKSPACE_SCOPE(NULL)
+		ran = true;
 	leave(inner);
 	leave(ws);
 	TMK_WORKSPACE_BORROW(ws) ran = true;
@@ -78,8 +77,7 @@ TEST(macros_unwind_what_is_inside)
 	struct tmk_workspace *ws = make("w", strict(1024));
 	struct tmk_workspace *inner = make("inner", strict(1024));
 
-	TMK_WORKSPACE_SCOPE(ws)
-	{
+	TMK_WORKSPACE_SCOPE(ws) {
 		enter(inner);
 		enter(inner);
 		ASSERT_EQ(0, tmk_workspace_scope_out());
@@ -93,8 +91,7 @@ static jmp_buf jump;
 
 static __attribute__((noinline)) void deep(struct tmk_workspace *ws)
 {
-	TMK_WORKSPACE_SCOPE(ws)
-	{
+	TMK_WORKSPACE_SCOPE(ws) {
 		bytes(100);
 		longjmp(jump, 1);
 	}
@@ -123,15 +120,15 @@ TEST(longjmp_inside_of_a_scope_ends_with_it)
 	struct tmk_workspace *ws = make("w", strict(1024));
 	struct tmk_workspace *outer = make("outer", strict(1024));
 
-	TMK_WORKSPACE_SCOPE(outer)
-	{
+	TMK_WORKSPACE_SCOPE(outer) {
 		if (!setjmp(jump))
 			deep(ws);
 		EXPECT_TRUE(tmk_workspace_current() == ws);
 	}
 	EXPECT_TRUE(!tmk_workspace_current());
 	EXPECT_EQ(1, in(ws).cycles);
-	TMK_WORKSPACE_SCOPE(ws) EXPECT_TRUE(tmk_workspace_current() == ws);
+	TMK_WORKSPACE_SCOPE(ws)
+		EXPECT_TRUE(tmk_workspace_current() == ws);
 }
 
 TEST(ends_without_beginnings)

@@ -192,8 +192,7 @@ TEST(zero_means_zero)
 
 	for (i = 0; i < 6; i++) {
 		enter(ws);
-		ASSERT_EQ(0,
-			  tmk_workspace_alloc((void **)&p, ws, 1000, true));
+		ASSERT_EQ(0, tmk_workspace_alloc((void **)&p, ws, 1000, true));
 		for (k = 0; k < 1000; k++)
 			EXPECT_EQ(0, p[k]);
 		memset(p, 9, 1000);

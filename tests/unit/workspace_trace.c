@@ -166,14 +166,14 @@ static void no_calls(int i)
 }
 #endif
 
-#define TRACE_TESTS(name, i)                               \
-	TEST_TIMEOUT(name##_without_faults, 200)           \
-	{                                                  \
-		counted(i);                                \
-	}                                                  \
-	TEST_TIMEOUT(name##_without_system_calls, 200)     \
-	{                                                  \
-		no_calls(i);                               \
+#define TRACE_TESTS(name, i)                           \
+	TEST_TIMEOUT(name##_without_faults, 200)       \
+	{                                              \
+		counted(i);                            \
+	}                                              \
+	TEST_TIMEOUT(name##_without_system_calls, 200) \
+	{                                              \
+		no_calls(i);                           \
 	}
 
 TRACE_TESTS(mlp_train, 0)
