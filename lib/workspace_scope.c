@@ -107,8 +107,9 @@ static const char *innermost_id(void)
 	return ws ? ws->id : "(scope-out)";
 }
 
+/* @here: the frame of the public function, see tmk__thread_frame_push() */
 static int scope_push(struct tmk__ws *ws,
-		      const struct tmk_workspace_scope *guard)
+		      const struct tmk_workspace_scope *guard, const void *here)
 {
 	struct tmk__frame frame = {
 		.ws = ws,
@@ -126,9 +127,9 @@ static int scope_push(struct tmk__ws *ws,
 					  "outside of \"%s\"",
 					  ws->id, innermost_id());
 		frame.kind = TMK__FRAME_REENTER;
-		return tmk__thread_frame_push(self, &frame);
+		return tmk__thread_frame_push(self, &frame, here);
 	}
-	err = tmk__thread_frame_push(self, &frame);
+	err = tmk__thread_frame_push(self, &frame, here);
 	if (err)
 		return err;
 	ws->open = true;
@@ -143,11 +144,12 @@ int tmk_workspace_push(struct tmk_workspace *handle)
 	int err;
 
 	err = tmk__ws_mine(&ws, handle, "open");
-	return err ? err : scope_push(ws, NULL);
+	return err ? err : scope_push(ws, NULL, __builtin_frame_address(0));
 }
 
 static int scope_borrow(struct tmk__ws *ws,
-			const struct tmk_workspace_scope *guard)
+			const struct tmk_workspace_scope *guard,
+			const void *here)
 {
 	struct tmk__frame frame = {
 		.ws = ws,
@@ -166,7 +168,7 @@ static int scope_borrow(struct tmk__ws *ws,
 		return tmk__error(-EBUSY,
 				  "workspace \"%s\" is borrowed already",
 				  ws->id);
-	err = tmk__thread_frame_push(tmk__self, &frame);
+	err = tmk__thread_frame_push(tmk__self, &frame, here);
 	if (!err)
 		ws->borrowed = true;
 	return err;
@@ -178,22 +180,22 @@ int tmk_workspace_borrow(struct tmk_workspace *handle)
 	int err;
 
 	err = tmk__ws_mine(&ws, handle, "borrow");
-	return err ? err : scope_borrow(ws, NULL);
+	return err ? err : scope_borrow(ws, NULL, __builtin_frame_address(0));
 }
 
-static int scope_out(const struct tmk_workspace_scope *guard)
+static int scope_out(const struct tmk_workspace_scope *guard, const void *here)
 {
 	struct tmk__frame frame = { .guard = guard, .kind = TMK__FRAME_OUT };
 	struct tmk__thread *self;
 	int err;
 
 	err = tmk__thread_self(&self);
-	return err ? err : tmk__thread_frame_push(self, &frame);
+	return err ? err : tmk__thread_frame_push(self, &frame, here);
 }
 
 int tmk_workspace_scope_out(void)
 {
-	return scope_out(NULL);
+	return scope_out(NULL, __builtin_frame_address(0));
 }
 
 /* Give back what is not in the block, as the reset policy has it. */
@@ -287,6 +289,7 @@ int tmk_workspace_scope_in(void)
 
 bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope)
 {
+	const void *here = __builtin_frame_address(0);
 	struct tmk__ws *ws = NULL;
 	int err = 0;
 
@@ -297,11 +300,11 @@ bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope)
 	if (err)
 		return false;
 	if (scope->kind == TMK_SCOPE_OUT)
-		err = scope_out(scope);
+		err = scope_out(scope, here);
 	else if (scope->kind == TMK_SCOPE_BORROW)
-		err = scope_borrow(ws, scope);
+		err = scope_borrow(ws, scope, here);
 	else
-		err = scope_push(ws, scope);
+		err = scope_push(ws, scope, here);
 	if (err)
 		return false;
 	scope->state = TMK__SCOPE_OPEN;

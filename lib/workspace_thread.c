@@ -154,10 +154,9 @@ void tmk__thread_top_set(void)
  * over it. Reads the thread's own stack, whatever is there now.
  */
 __attribute__((no_sanitize("address", "thread"), noinline)) static bool
-guard_is_gone(const struct tmk__frame *frame)
+guard_is_gone(const struct tmk__frame *frame, uintptr_t here)
 {
 	const struct tmk_workspace_scope *guard = frame->guard;
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	const volatile int *state;
 
 	if (!guard)
@@ -187,16 +186,19 @@ static int refuse_left(const struct tmk__frame *frame)
  * tmk__thread_frame_push() - one more scope on the stack
  * @self: the thread
  * @frame: the scope
+ * @here: the frame of the function that the program called: what the program has
+ *	on the stack is above
  *
  * Return: 0; -EBUSY if the innermost scope was left by longjmp(); -ENOMEM; with
  * a sentence.
  */
 int tmk__thread_frame_push(struct tmk__thread *self,
-			   const struct tmk__frame *frame)
+			   const struct tmk__frame *frame, const void *here)
 {
 	struct tmk__frame *frames;
 
-	if (self->depth && guard_is_gone(&self->frames[self->depth - 1]))
+	if (self->depth &&
+	    guard_is_gone(&self->frames[self->depth - 1], (uintptr_t)here))
 		return refuse_left(&self->frames[self->depth - 1]);
 
 	if (self->depth == self->room) {

@@ -378,7 +378,7 @@ void tmk__ws_table_disown(void);
 /* workspace_thread.c */
 int tmk__thread_self(struct tmk__thread **out);
 int tmk__thread_frame_push(struct tmk__thread *self,
-			   const struct tmk__frame *frame);
+			   const struct tmk__frame *frame, const void *here);
 void tmk__thread_top_set(void);
 
 /* workspace_scope.c */
