@@ -202,7 +202,7 @@ static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
 	if (err)
 		return err;
 	header_fill(t, l, data);
-	t->mark = 0;
+	__atomic_store_n(&t->mark, 0, __ATOMIC_RELAXED);
 	tmk__ws_slot_commit(t, ws);
 	*out = handle;
 	return 0;
