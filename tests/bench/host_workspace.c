@@ -471,9 +471,13 @@ static int print_threads(void)
 	static const int threads[] = { 1, 10, 100 };
 	struct tmk_stats s = { .stats_size = sizeof(s) };
 	pthread_t thread[THREADS_MAX];
+	uint64_t before;
 	size_t k;
 	int i;
 
+	if (tmk_stats_snapshot(&s))
+		return -1;
+	before = s.total.current;
 	printf("\"threads\": [");
 	for (k = 0; k < 3; k++) {
 		double begin = now();
@@ -491,7 +495,7 @@ static int print_threads(void)
 		printf("%s\n  {\"workspaces\": %d, \"us_each\": %.1f, \"bytes_left\": %lu}",
 		       k ? "," : "", threads[k] * PER_THREAD,
 		       (now() - begin) / 1e3 / (threads[k] * PER_THREAD),
-		       (unsigned long)s.total.current);
+		       (unsigned long)(s.total.current - before));
 	}
 	printf("\n]\n");
 	return 0;
