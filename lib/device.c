@@ -262,6 +262,7 @@ err_free:
 static int device_make_locked(const struct tmk_open_opts *opts)
 {
 	log_choose();
+	tmk__stats_choose();
 	if (fork_err)
 		return tmk__error(-fork_err, "cannot prepare for fork(): %s",
 				  strerror(fork_err));

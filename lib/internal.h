@@ -76,6 +76,7 @@ enum tmk__env {
 	TMK__ENV_MAX_PHYSICAL_BYTES,
 	TMK__ENV_TMPDIR,
 	TMK__ENV_WORKSPACES_DEBUG,
+	TMK__ENV_STATS,
 	TMK__ENV_WAIT_MS,
 	TMK__ENV_NR,
 };
@@ -229,6 +230,9 @@ struct tmk_region *tmk__cache_take(const struct tmk_region_opts *opts,
 				   uint64_t bytes);
 bool tmk__cache_drop(void);
 bool tmk__cache_drop_initial(void);
+
+/* stats_print.c */
+void tmk__stats_choose(void);
 
 /* kind.c */
 enum tmk_kind tmk__kind_for(uint64_t bytes);

@@ -74,4 +74,36 @@ TMK_API int tmk_stats_snapshot(struct tmk_stats *out);
 /** tmk_use_name() - "general", "workspace", "spill", ... */
 TMK_API const char *tmk_use_name(enum tmk_use use);
 
+/* How statistics are written. */
+enum tmk_stats_format {
+	TMK_STATS_TEXT = 0, /* for people */
+	TMK_STATS_JSON, /* one object */
+	TMK_STATS_PROMETHEUS, /* the text exposition format */
+};
+
+/**
+ * tmk_stats_holders() - who holds how much, the largest first
+ * @nr: how many there are, at most @max
+ * @out: filled in: names of regions, purposes of blocks, uses of what has neither
+ * @max: room in @out
+ *
+ * Together they are all bytes that are charged. Peaks of blocks are those that
+ * were seen when somebody asked.
+ *
+ * Return: 0 or -EINVAL.
+ */
+TMK_API int tmk_stats_holders(size_t *nr, struct tmk_holder *out, size_t max);
+
+/**
+ * tmk_stats_write() - write all counters to a descriptor
+ * @fd: where to
+ * @format: how
+ *
+ * With TMK_STATS=exit in the environment a program that uses the library does
+ * so on its standard error when it exits.
+ *
+ * Return: 0; -EINVAL for another format; -ENOMEM; or what write() failed with.
+ */
+TMK_API int tmk_stats_write(int fd, enum tmk_stats_format format);
+
 #endif /* TMK_STATS_H */

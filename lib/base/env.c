@@ -79,6 +79,11 @@ static const struct env_row rows[TMK__ENV_NR] = {
 		"debug mode of all workspaces that set none",
 		{ "disabled", "spill_everything", "bypass_everything" },
 	},
+	[TMK__ENV_STATS] = {
+		"TMK_STATS", ENV_CHOICE, "off",
+		"exit: what is held, and was, is printed at exit",
+		{ "off", "exit" },
+	},
 	[TMK__ENV_WAIT_MS] = {
 		"TMK_WAIT_MS", ENV_BYTES, "0",
 		"how long a request that a limit refuses waits for room",
