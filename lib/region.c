@@ -138,18 +138,21 @@ static int region_alloc(struct tmk_region **out,
 static int region_make(struct tmk_region *region, struct tmk__device *device)
 {
 	struct tmk__backend_region *b = &region->b;
+	/* Pages of a file may go to the disk. */
+	uint64_t physical = b->kind == TMK_KIND_FILE ? 0 : b->bytes;
 	int err;
 
-	err = tmk__ledger_charge(b->kind, region->use, b->bytes, b->bytes);
+	err = tmk__ledger_charge(b->kind, region->use, b->bytes, physical);
 	if (err)
 		return err;
 	err = region->ops->region_create(tmk__device_state(device), b,
 					 region->name);
 	if (err) {
-		tmk__ledger_uncharge(b->kind, region->use, b->bytes, b->bytes);
+		tmk__ledger_uncharge(b->kind, region->use, b->bytes, physical);
 		return err;
 	}
-	region->physical = b->bytes;
+	region->physical = physical;
+	b->path = NULL;
 	return 0;
 }
 
@@ -219,6 +222,8 @@ static int region_create(struct tmk_region **out, struct tmk__device *device,
 		.kind = opts->kind,
 		.flags = opts->flags,
 		.node = opts->node,
+		.page_bytes = tmk__backend_page(opts->kind, opts->page_bytes),
+		.path = opts->path,
 	};
 	snprintf(region->name, sizeof(region->name), "%s", opts->name);
 	making = (struct making){ region, device };

@@ -41,6 +41,9 @@ enum tmk_kind {
  * @page_bytes: page size, 0 = the kind's own
  * @node: NUMA node, default TMK_NODE_ANY
  * @name: for people, at most TMK_NAME_BYTES - 1 printable characters; or NULL
+ * @path: TMK_KIND_FILE: the file, made if it is not there and kept; one that is not
+ *	empty must be large enough and is left as it is. NULL: an unnamed one in
+ *	TMPDIR or /tmp
  */
 struct tmk_region_opts {
 	size_t opts_size;
@@ -49,6 +52,7 @@ struct tmk_region_opts {
 	uint64_t page_bytes;
 	int32_t node;
 	const char *name;
+	const char *path;
 };
 #ifdef __cplusplus
 static inline struct tmk_region_opts tmk__region_opts_init(void)

@@ -19,6 +19,8 @@
  * @at: where to map it, in address space that the caller reserved, or NULL; it
  *	is then given back as inaccessible address space, and has no guards
  * @bytes: its length
+ * @page_bytes: its page size
+ * @path: the file of a file region, NULL for an unnamed one; while it is made
  * @kind: as created
  * @flags: as created
  * @node: as created
@@ -29,6 +31,8 @@ struct tmk__backend_region {
 	void *data;
 	void *at;
 	uint64_t bytes;
+	uint64_t page_bytes;
+	const char *path;
 	enum tmk_kind kind;
 	uint32_t flags;
 	int32_t node;
@@ -114,6 +118,8 @@ int tmk__backend_select(const struct tmk__backend_ops **out, void **state,
 			enum tmk_backend wanted, const char *device_path,
 			char *why, size_t len);
 int tmk__backend_round(uint64_t *bytes, const struct tmk_region_opts *o);
+uint64_t tmk__backend_page(enum tmk_kind kind, uint64_t asked);
+const char *tmk__backend_what(enum tmk_kind kind);
 void tmk__feature_add(struct tmk__features *f, const char *name, bool available,
 		      const char *fmt, ...) TMK__PRINTF(4, 5);
 
@@ -127,6 +133,11 @@ void tmk__map_release(void *data, uint64_t bytes);
 /* thp.c */
 int tmk__thp_populate(void *data, uint64_t bytes);
 bool tmk__thp_works(char *why, size_t len);
+
+/* file.c */
+int tmk__file_region(int *out, const char *path, uint64_t bytes);
+uint64_t tmk__hugetlb_pool(uint64_t *free, uint64_t page);
+int tmk__hugetlb_refuse(int err, const struct tmk__backend_region *region);
 
 /* lock.c */
 int tmk__lock(void *data, uint64_t bytes, const char *what);

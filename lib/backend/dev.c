@@ -157,11 +157,6 @@ static void dev_close(void *state)
 	free(dev);
 }
 
-static const char *what_is(const struct tmk__backend_region *r)
-{
-	return r->kind == TMK_KIND_HUGE ? "a huge region" : "a pinned region";
-}
-
 static enum tmk_limit limit_of(uint32_t refusal)
 {
 	switch (refusal) {
@@ -193,7 +188,8 @@ static int create_failed(int err, const struct tmk__backend_region *region,
 	tmk_bytes_format(asked, sizeof(asked), region->bytes);
 	if (r.limit == TMK_LIMIT_NONE)
 		return tmk__error(err, "cannot create %s of %s: %s",
-				  what_is(region), asked, strerror(-err));
+				  tmk__backend_what(region->kind), asked,
+				  strerror(-err));
 	tmk__cgroup_tmk_path(r.where, sizeof(r.where), cmd->out_refusal_cgroup);
 	if (r.limit == TMK_LIMIT_HUGE) {
 		/* The module says what is free, not what could be had. */
@@ -201,9 +197,9 @@ static int create_failed(int err, const struct tmk__backend_region *region,
 		return tmk__error(err,
 				  "cannot create %s of %s: it requires 2 MiB "
 				  "pages and memory is too fragmented",
-				  what_is(region), asked);
+				  tmk__backend_what(region->kind), asked);
 	}
-	return tmk__refuse(err, what_is(region), &r);
+	return tmk__refuse(err, tmk__backend_what(region->kind), &r);
 }
 
 /* Map it, and have it in the page tables before anybody waits for it. */
@@ -211,10 +207,8 @@ static int dev_map(struct tmk__backend_region *region)
 {
 	int err;
 
-	err = tmk__map_region(region, region->kind == TMK_KIND_PINNED ?
-					      tmk__page_bytes() :
-					      TMK__HUGE_BYTES);
-	if (err)
+	err = tmk__map_region(region, region->page_bytes);
+	if (err || region->kind == TMK_KIND_FILE)
 		return err;
 	err = tmk__map_populate(region->data, region->bytes);
 	if (err)
@@ -236,10 +230,24 @@ static int dev_region_create(void *state, struct tmk__backend_region *region,
 	};
 	int err;
 
+	if (!(dev->info.out_kinds & 1u << cmd.kind))
+		return tmk__error(-EOPNOTSUPP,
+				  "this module has no regions of kind %s",
+				  tmk_kind_name(region->kind));
 	if (region->flags & TMK_REGION_F_REQUIRE)
 		cmd.flags |= TMK_IOC_REGION_F_REQUIRE;
+	if (region->kind == TMK_KIND_HUGETLB)
+		cmd.page_size = region->page_bytes;
+	if (region->kind == TMK_KIND_FILE) {
+		err = tmk__file_region(&cmd.backing_fd, region->path,
+				       region->bytes);
+		if (err)
+			return err;
+	}
 	snprintf((char *)cmd.name, sizeof(cmd.name), "%s", name);
 	err = dev_ioctl(dev->fd, TMK_IOC_REGION_CREATE, &cmd);
+	if (cmd.backing_fd >= 0)
+		close(cmd.backing_fd);
 	if (err)
 		return create_failed(err, region, &cmd);
 	/* The ledger was charged with what is asked for. */
@@ -275,6 +283,12 @@ static int dev_region_import(void *state, struct tmk__backend_region *region,
 				0;
 	region->node = cmd.out_node;
 	region->bytes = cmd.out_length;
+	region->page_bytes =
+		tmk__backend_page(region->kind,
+				  cmd.out_bytes_1g ? UINT64_C(1) << 30 : 0);
+	if (!region->page_bytes)
+		return tmk__error(-EINVAL, "the descriptor is a region of a "
+					   "kind that is unknown here");
 	snprintf(name, TMK_NAME_BYTES, "%.*s", TMK_NAME_BYTES - 1,
 		 (const char *)cmd.out_name);
 	return dev_map(region);
@@ -313,18 +327,17 @@ static bool offers(const struct dev *dev, enum tmk_ioc_feature feature)
 	return dev->info.out_features & feature;
 }
 
-/* What the ABI has and neither module nor library offer yet, or one of them. */
 static void feature_kind(struct tmk__features *f, const struct dev *dev,
 			 const char *name, enum tmk_ioc_kind kind)
 {
 	bool module = dev->info.out_kinds & 1u << kind;
 
-	tmk__feature_add(f, name, false,
-			 module ? "this version of the library does not use "
-				  "it" :
+	tmk__feature_add(f, name, module,
+			 module ? "made by the module" :
 				  "this module does not offer it");
 }
 
+/* What the library does not use yet, and the module may offer. */
 static void feature_ioctl(struct tmk__features *f, const struct dev *dev,
 			  const char *name, enum tmk_ioc_feature feature)
 {

@@ -52,17 +52,53 @@ int tmk__backend_select(const struct tmk__backend_ops **out, void **state,
 	return 0;
 }
 
-static int refuse_kind(const struct tmk_region_opts *o)
+/**
+ * tmk__backend_page() - the page size of a kind
+ * @kind: the kind
+ * @asked: the one that was asked for, 0 for the kind's own
+ *
+ * Return: it; 0 if the kind has no such pages, or if there is no such kind.
+ */
+uint64_t tmk__backend_page(enum tmk_kind kind, uint64_t asked)
 {
-	switch (o->kind) {
-	case TMK_KIND_HUGETLB:
+	uint64_t page;
+
+	switch (kind) {
+	case TMK_KIND_PINNED:
 	case TMK_KIND_FILE:
-		return tmk__error(-EOPNOTSUPP,
-				  "this version has no regions of kind %s",
-				  tmk_kind_name(o->kind));
+		page = tmk__page_bytes();
+		break;
+	case TMK_KIND_HUGE:
+		page = TMK__HUGE_BYTES;
+		break;
+	case TMK_KIND_HUGETLB:
+		if (asked == UINT64_C(1) << 30)
+			return asked;
+		page = TMK__HUGE_BYTES;
+		break;
 	default:
-		return tmk__error(-EINVAL, "there is no region kind %d",
-				  (int)o->kind);
+		return 0;
+	}
+	return !asked || asked == page ? page : 0;
+}
+
+/**
+ * tmk__backend_what() - a region of a kind, for sentences
+ * @kind: the kind
+ *
+ * Return: its name with its article.
+ */
+const char *tmk__backend_what(enum tmk_kind kind)
+{
+	switch (kind) {
+	case TMK_KIND_HUGE:
+		return "a huge region";
+	case TMK_KIND_HUGETLB:
+		return "a hugetlb region";
+	case TMK_KIND_FILE:
+		return "a file region";
+	default:
+		return "a pinned region";
 	}
 }
 
@@ -71,24 +107,25 @@ static int refuse_kind(const struct tmk_region_opts *o)
  * @bytes: the length
  * @o: the kind, and the page size that was asked for
  *
- * Return: 0; -EINVAL for a page size that the kind does not have; -EOVERFLOW;
- * -EOPNOTSUPP for a kind that neither backend offers.
+ * Return: 0; -EINVAL for a page size that the kind does not have, and for an
+ * unknown kind; -EOVERFLOW.
  */
 int tmk__backend_round(uint64_t *bytes, const struct tmk_region_opts *o)
 {
-	uint64_t page;
+	uint64_t own = tmk__backend_page(o->kind, 0);
+	uint64_t page = tmk__backend_page(o->kind, o->page_bytes);
 
-	if (o->kind == TMK_KIND_PINNED)
-		page = tmk__page_bytes();
-	else if (o->kind == TMK_KIND_HUGE)
-		page = TMK__HUGE_BYTES;
-	else
-		return refuse_kind(o);
-	if (o->page_bytes && o->page_bytes != page)
+	if (!own)
+		return tmk__error(-EINVAL, "there is no region kind %d",
+				  (int)o->kind);
+	if (!page)
 		return tmk__error(-EINVAL,
 				  "regions of kind %s have pages of %" PRIu64
 				  " bytes, not %" PRIu64,
-				  tmk_kind_name(o->kind), page, o->page_bytes);
+				  tmk_kind_name(o->kind), own, o->page_bytes);
+	if (o->path && o->kind != TMK_KIND_FILE)
+		return tmk__error(-EINVAL, "a region of kind %s has no path",
+				  tmk_kind_name(o->kind));
 	/* Addresses and off_t end here. */
 	if (*bytes > (uint64_t)INT64_MAX - page)
 		return tmk__error(-EOVERFLOW,

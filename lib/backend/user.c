@@ -26,6 +26,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,11 +66,6 @@ static void user_close(void *state)
 	free(state);
 }
 
-static const char *what_is(const struct tmk__backend_region *r)
-{
-	return r->kind == TMK_KIND_HUGE ? "a huge region" : "a pinned region";
-}
-
 /* Bytes with what the kernel needs to keep track of them, as memcg counts. */
 static uint64_t with_overhead(uint64_t bytes)
 {
@@ -85,6 +81,9 @@ static int user_room(const struct user *user,
 	struct tmk__memcg memcg;
 	int err;
 
+	/* Of a pool of its own. */
+	if (region->kind == TMK_KIND_HUGETLB)
+		return 0;
 	err = tmk__meminfo(&total, &available);
 	if (err)
 		return err;
@@ -92,7 +91,8 @@ static int user_room(const struct user *user,
 		r.limit = TMK_LIMIT_MEMORY;
 		r.used = total - TMK__MIN(total, available);
 		r.max = total;
-		return tmk__refuse(-ENOMEM, what_is(region), &r);
+		return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind),
+				   &r);
 	}
 	if (tmk__cgroup_tightest(&memcg, &user->mount) ||
 	    memcg.max == TMK_UNLIMITED)
@@ -104,7 +104,18 @@ static int user_room(const struct user *user,
 	r.used = memcg.used;
 	r.max = memcg.max;
 	snprintf(r.where, sizeof(r.where), "%s", memcg.path);
-	return tmk__refuse(-ENOMEM, what_is(region), &r);
+	return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind), &r);
+}
+
+static unsigned int memfd_flags(const struct tmk__backend_region *region)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	if (region->kind == TMK_KIND_HUGETLB)
+		flags |= MFD_HUGETLB |
+			 (unsigned int)__builtin_ctzll(region->page_bytes)
+				 << MFD_HUGE_SHIFT;
+	return flags;
 }
 
 /* A memfd of the right length for ever. */
@@ -117,9 +128,7 @@ static int user_memfd(int *out, const struct tmk__backend_region *region,
 	snprintf(full, sizeof(full), "tmk:%s:%u:%s",
 		 tmk_kind_name(region->kind), region->flags, name);
 	tmk__calls_add(3);
-	fd = tmk__fault("memfd") ?
-		     -1 :
-		     memfd_create(full, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	fd = tmk__fault("memfd") ? -1 : memfd_create(full, memfd_flags(region));
 	if (fd < 0)
 		return tmk__error(-errno, "cannot create a memfd: %s",
 				  strerror(errno));
@@ -136,22 +145,33 @@ static int user_memfd(int *out, const struct tmk__backend_region *region,
 	return 0;
 }
 
+static int user_populate(const struct tmk__backend_region *region)
+{
+	switch (region->kind) {
+	case TMK_KIND_FILE:
+		return 0;
+	case TMK_KIND_HUGE:
+		return tmk__thp_populate(region->data, region->bytes);
+	default:
+		return tmk__map_populate(region->data, region->bytes);
+	}
+}
+
 /* Map what @region->fd is, lock it if its kind is locked, and populate it. */
 static int user_map(const struct user *user, struct tmk__backend_region *region)
 {
-	bool huge = region->kind == TMK_KIND_HUGE;
 	int err;
 
-	err = tmk__map_region(region,
-			      huge ? TMK__HUGE_BYTES : tmk__page_bytes());
+	err = tmk__map_region(region, region->page_bytes);
 	if (err)
 		return err;
-	region->locked = !huge || user->lock_huge;
+	region->locked = region->kind == TMK_KIND_PINNED ||
+			 (region->kind == TMK_KIND_HUGE && user->lock_huge);
 	if (region->locked)
-		err = tmk__lock(region->data, region->bytes, what_is(region));
+		err = tmk__lock(region->data, region->bytes,
+				tmk__backend_what(region->kind));
 	if (!err)
-		err = huge ? tmk__thp_populate(region->data, region->bytes) :
-			     tmk__map_populate(region->data, region->bytes);
+		err = user_populate(region);
 	if (err)
 		tmk__unmap_region(region);
 	return err;
@@ -171,7 +191,7 @@ static int user_require(const struct tmk__backend_region *region)
 	if (err || got.huge == region->bytes)
 		return err;
 	r.max = got.huge;
-	return tmk__refuse(-ENOMEM, what_is(region), &r);
+	return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind), &r);
 }
 
 static int user_region_create(void *state, struct tmk__backend_region *region,
@@ -184,13 +204,19 @@ static int user_region_create(void *state, struct tmk__backend_region *region,
 				  "the user backend cannot choose NUMA node "
 				  "%d: run under numactl, or load the module",
 				  region->node);
-	err = user_room(state, region);
-	if (err)
-		return err;
-	err = user_memfd(&region->fd, region, name);
+	if (region->kind == TMK_KIND_FILE)
+		err = tmk__file_region(&region->fd, region->path,
+				       region->bytes);
+	else
+		err = user_room(state, region);
+	if (!err && region->kind != TMK_KIND_FILE)
+		err = user_memfd(&region->fd, region, name);
 	if (err)
 		return err;
 	err = user_map(state, region);
+	/* The pool refuses with the mapping: it reserves its pages. */
+	if (err == -ENOMEM && region->kind == TMK_KIND_HUGETLB)
+		err = tmk__hugetlb_refuse(err, region);
 	if (err)
 		goto err_close;
 	if (region->flags & TMK_REGION_F_REQUIRE &&
@@ -211,7 +237,7 @@ static bool kind_parse(enum tmk_kind *out, const char *text)
 {
 	enum tmk_kind kind;
 
-	for (kind = TMK_KIND_PINNED; kind <= TMK_KIND_HUGE; kind++) {
+	for (kind = TMK_KIND_PINNED; kind <= TMK_KIND_HUGETLB; kind++) {
 		if (!strcmp(text, tmk_kind_name(kind))) {
 			*out = kind;
 			return true;
@@ -260,8 +286,15 @@ static int user_region_import(void *state, struct tmk__backend_region *region,
 	    !user_identify(region, name))
 		return tmk__error(-EINVAL, "the descriptor is not a region of "
 					   "the user backend");
-	page = region->kind == TMK_KIND_HUGE ? TMK__HUGE_BYTES :
-					       tmk__page_bytes();
+	/* A hugetlb file's block is its page. */
+	page = tmk__backend_page(region->kind,
+				 region->kind == TMK_KIND_HUGETLB ?
+					 (uint64_t)st.st_blksize :
+					 0);
+	if (!page)
+		return tmk__error(-EINVAL, "the descriptor is a region with "
+					   "pages of an unknown size");
+	region->page_bytes = page;
 	if (st.st_size <= 0 || (uint64_t)st.st_size % page)
 		return tmk__error(-EINVAL,
 				  "the descriptor is a region of %lld bytes, "
@@ -287,8 +320,18 @@ static int user_region_info(struct tmk_region_info *out,
 	struct tmk__smaps got;
 	int err;
 
+	if (region->kind == TMK_KIND_HUGETLB) {
+		out->physical_bytes = region->bytes;
+		if (region->page_bytes == TMK__HUGE_BYTES)
+			out->bytes_2m = region->bytes;
+		else
+			out->bytes_1g = region->bytes;
+		return 0;
+	}
 	/* After fork() the child has to look first to find the pages there. */
-	err = tmk__map_populate(region->data, region->bytes);
+	err = region->kind == TMK_KIND_FILE ?
+		      0 :
+		      tmk__map_populate(region->data, region->bytes);
 	if (!err)
 		err = tmk__smaps_read(&got, region->data, region->bytes);
 	if (err)
@@ -337,6 +380,17 @@ static void feature_memory_max(struct tmk__features *f, const struct user *user)
 				 tmk_bytes_format(max, sizeof(max), memcg.max));
 }
 
+static void feature_hugetlb(struct tmk__features *f)
+{
+	uint64_t free, all = tmk__hugetlb_pool(&free, TMK__HUGE_BYTES);
+
+	tmk__feature_add(f, "hugetlb", all > 0,
+			 "the system's pool has %" PRIu64
+			 " pages of 2 MiB, %" PRIu64
+			 " of them free (vm.nr_hugepages)",
+			 all, free);
+}
+
 static void user_features(void *state, struct tmk__features *f)
 {
 	const struct user *user = state;
@@ -359,8 +413,10 @@ static void user_features(void *state, struct tmk__features *f)
 	tmk__feature_add(f, "shared_after_fork", true,
 			 "parent and child see each other's writes; locks "
 			 "are not inherited");
-	tmk__feature_add(f, "hugetlb", false, "not in this version");
-	tmk__feature_add(f, "file", false, "not in this version");
+	feature_hugetlb(f);
+	tmk__feature_add(f, "file", true,
+			 "mapped, never locked; cannot be imported by "
+			 "descriptor");
 	tmk__feature_add(f, "trim", false, "not in this version");
 	tmk__feature_add(f, "dmabuf", false, "needs the module");
 }

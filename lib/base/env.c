@@ -72,7 +72,7 @@ static const struct env_row rows[TMK__ENV_NR] = {
 	},
 	[TMK__ENV_TMPDIR] = {
 		"TMPDIR", ENV_PATH, "/tmp",
-		"where workspaces in unnamed files are", { NULL },
+		"where unnamed files of workspaces and regions are", { NULL },
 	},
 	[TMK__ENV_WORKSPACES_DEBUG] = {
 		"TMK_WORKSPACES_DEBUG", ENV_CHOICE, "disabled",

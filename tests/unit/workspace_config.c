@@ -261,7 +261,8 @@ TEST(region_options_must_make_sense)
 	EXPECT_EQ(0, refused(&o, -EINVAL, "31"));
 	o = defaults();
 	o.region.kind = TMK_KIND_HUGETLB;
-	EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, "hugetlb"));
+	o.region.page_bytes = 4096;
+	EXPECT_EQ(0, refused(&o, -EINVAL, "hugetlb"));
 }
 
 TEST(options_of_another_size)
