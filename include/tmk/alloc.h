@@ -135,4 +135,55 @@ TMK_API int tmk_alloc_usable_bytes(size_t *out, const void *ptr);
  */
 TMK_API uint64_t tmk_trim(uint32_t age_ms);
 
+/* Something that has to be done before blocks may be used again. */
+struct tmk_fence;
+
+/**
+ * tmk_fence_create() - make a fence
+ * @out: the fence, with one reference
+ * @fd: a descriptor that is readable once the fence has passed, such as an
+ *	eventfd; duplicated. -1: it passes with tmk_fence_signal() only
+ *
+ * Descriptors are watched by a thread of the library, which there is only while
+ * blocks wait for such fences.
+ *
+ * Return: 0; -EINVAL; -EBADF; -EMFILE; -ENOMEM.
+ */
+TMK_API TMK_MUST_CHECK int tmk_fence_create(struct tmk_fence **out, int fd);
+
+/**
+ * tmk_fence_signal() - the fence passes: its blocks are freed, here
+ * @fence: the fence; what is freed after it from now on is freed at once
+ */
+TMK_API void tmk_fence_signal(struct tmk_fence *fence);
+
+/**
+ * tmk_fence_put() - drop the reference
+ * @fence: the fence, or NULL. One with a descriptor passes by that; without, it
+ *	passes now
+ */
+TMK_API void tmk_fence_put(struct tmk_fence *fence);
+
+/**
+ * tmk_free_after() - give a block back once a fence has passed
+ * @ptr: the block, or NULL; not the program's any more
+ * @fence: the fence
+ *
+ * Until then it stays charged, under the purpose "deferred".
+ *
+ * Return: 0; -EALREADY, -EINVAL as tmk_free(); -ENOMEM or -EAGAIN if it could not
+ * be noted or watched, and the block is still the program's.
+ */
+TMK_API TMK_MUST_CHECK int tmk_free_after(void *ptr, struct tmk_fence *fence);
+
+/**
+ * tmk_drain() - wait until no block waits for a fence
+ * @timeout_ms: how long at most; 0 only looks
+ *
+ * tmk_close() frees what has passed by then, and tells of the rest.
+ *
+ * Return: 0 or -ETIMEDOUT.
+ */
+TMK_API int tmk_drain(uint32_t timeout_ms);
+
 #endif /* TMK_ALLOC_H */

@@ -539,6 +539,34 @@ static int refuse_pointer(const struct tmk__heap *heap, const void *ptr)
 			  ptr, at, size);
 }
 
+/**
+ * tmk__block_retire() - the program has a block no more, and nobody else yet;
+ * under heap_lock
+ * @out: to be given to tmk__slot_give() later
+ * @bytes: how large it is
+ * @ptr: the block
+ *
+ * Return: 0; -EALREADY, -EINVAL with a sentence.
+ */
+int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr)
+{
+	struct tmk__heap *heap = tmk__heap_of(ptr);
+	struct tmk__slot slot = { ptr, NULL };
+	struct tmk__block *block = NULL;
+	uint8_t state = TMK__GONE;
+
+	if (heap)
+		block = lookup(&slot.state, bytes, heap, ptr);
+	if (block)
+		state = state_get(slot.state);
+	if (state < TMK__LIVE)
+		return refuse_pointer(heap, ptr);
+	tmk__tcache_count(state - TMK__LIVE, -(int64_t)*bytes);
+	state_set(slot.state, TMK__CACHED);
+	*out = slot;
+	return 0;
+}
+
 /* Under heap_lock. @later: memory can be given back now. */
 static int free_locked(void *ptr, bool *later)
 {

@@ -88,6 +88,7 @@ static bool pool_drop(void)
 
 static void pool_shut(void)
 {
+	tmk__fence_shut();
 	tmk__heap_lock();
 	closed = true;
 	tmk__heap_look();
@@ -109,6 +110,7 @@ static void pool_limits(void)
 
 static void pool_fork_prepare(void)
 {
+	tmk__fence_lock();
 	tmk__heap_grow_lock();
 	tmk__heap_lock();
 	tmk__tcache_stop();
@@ -119,6 +121,7 @@ static void pool_fork_parent(void)
 	tmk__tcache_go();
 	tmk__heap_unlock();
 	tmk__heap_grow_unlock();
+	tmk__fence_unlock(false);
 }
 
 static void pool_fork_child(void)
@@ -131,6 +134,7 @@ static void pool_fork_child(void)
 	}
 	tmk__heap_unlock();
 	tmk__heap_grow_unlock();
+	tmk__fence_unlock(true);
 	tmk__grow_trim(0);
 }
 

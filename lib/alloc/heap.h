@@ -5,6 +5,7 @@
  *
  *	alloc.c    the public functions: the fast path, and what is refused
  *	tcache.c   what each thread keeps for itself
+ *	fence.c    blocks that are freed later
  *	slab.c     objects up to 32 KiB, several to a run of pages
  *	pages.c    runs of pages: best fit, merged with their neighbours
  *	grow.c     where pages come from: regions, and where they go: trimming
@@ -251,6 +252,11 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	      uint32_t pages, uint32_t align);
 uint64_t tmk__grow_trim(uint32_t age_ms);
 
+/* fence.c */
+void tmk__fence_lock(void);
+void tmk__fence_unlock(bool child);
+void tmk__fence_shut(void);
+
 /* tcache.c */
 struct tmk__tcache *tmk__tcache_get(void);
 struct tmk__bin *tmk__tcache_bin(struct tmk__tcache *cache, unsigned int bin);
@@ -268,6 +274,7 @@ extern __thread struct tmk__tcache *tmk__tcache
 	__attribute__((tls_model("initial-exec")));
 
 /* alloc.c: under heap_lock */
+int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr);
 void tmk__slot_give(const struct tmk__slot *slot);
 
 /**
