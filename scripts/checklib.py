@@ -55,6 +55,8 @@ def files(*endings):
     if status:  # the sources without their history
         names = {os.path.relpath(os.path.join(d, f)) for d, _, found in os.walk(".")
                  for f in found if not d.startswith(("./build", "./.git/"))}
+    # Traces are data: their format has no room for a licence line.
+    names = {f for f in names if not f.startswith("tests/bench/traces/")}
     return sorted(f for f in names
                   if os.path.isfile(f) and (not endings or f.endswith(endings)))
 

@@ -118,7 +118,11 @@ static inline char *get(size_t bytes)
 {
 	void *p = NULL;
 
-	if (use_tmk ? tmk_alloc(&p, bytes, NULL) : !(p = malloc(bytes)))
+	if (use_tmk && tmk_alloc(&p, bytes, NULL))
+		die("no memory");
+	if (!use_tmk)
+		p = malloc(bytes);
+	if (!p)
 		die("no memory");
 	return p;
 }
@@ -545,7 +549,9 @@ int main(int argc, char **argv)
 	/* build/tests/bench/host_alloc is four levels below the tree. */
 	snprintf(traces, sizeof(traces), "%s/../../../../tests/bench/traces",
 		 self);
-	if (!dir && !(dir = realpath(traces, NULL)))
+	if (!dir)
+		dir = realpath(traces, NULL);
+	if (!dir)
 		dir = "tests/bench/traces";
 	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < NR(peers); i++) {
