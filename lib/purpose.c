@@ -126,11 +126,12 @@ void tmk__purpose_lender(void (*lent)(int64_t *by_purpose))
  */
 uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES])
 {
-	void (*lent)(int64_t *by_purpose) = atomic_load(&lender);
+	void (*lent)(int64_t * by_purpose);
 	int64_t by_purpose[TMK__PURPOSES] = { 0 }, sum = 0;
 	unsigned int i;
 	uint64_t cache;
 
+	lent = atomic_load(&lender);
 	if (lent)
 		lent(by_purpose);
 	for (i = 0; i < TMK__PURPOSES; i++) {

@@ -199,12 +199,13 @@ static int wait_turns(struct waiter *w, unsigned int ms,
 int tmk__wait(int (*attempt)(void *arg), void *arg)
 {
 	unsigned int ms = atomic_load(&wait_ms);
-	void (*tell)(void) = atomic_load(&changed);
+	void (*tell)(void);
 	struct tmk__error_state before;
 	struct waiter w = { .look = false };
 	bool alone;
 	int err = 0;
 
+	tell = atomic_load(&changed);
 	tmk__error_save(&before);
 	if (!ms || !tmk__wait_busy()) {
 		err = attempt(arg);

@@ -483,62 +483,6 @@ void tmk__slot_give(const struct tmk__slot *slot)
 		tmk__pages_free(heap, (uint32_t)(block - heap->blocks), false);
 }
 
-/* The run that an address is in, looked for from the arena's beginning. */
-static const struct tmk__block *run_around(const struct tmk__heap *heap,
-					   const void *ptr)
-{
-	uint64_t at = (uintptr_t)ptr - (uintptr_t)heap->base;
-	uint32_t page = (uint32_t)(at >> TMK__PAGE_SHIFT), index;
-	const struct tmk__block *run = NULL;
-	const struct tmk__arena *arena;
-	uint32_t first;
-
-	if (page / heap->arena_pages >= heap->arenas_nr)
-		return NULL;
-	arena = &heap->arenas[page / heap->arena_pages];
-	for (first = arena->first; first <= page;
-	     first = run->page + run->pages) {
-		index = tmk__pages_near(heap, arena, first);
-		run = &heap->blocks[index];
-	}
-	return run;
-}
-
-/* Why that is nothing that could be freed. Under heap_lock. */
-static int refuse_pointer(const struct tmk__heap *heap, const void *ptr)
-{
-	const struct tmk__block *run = heap ? run_around(heap, ptr) : NULL;
-	uint64_t at, size;
-	unsigned int object = 0;
-
-	if (!run)
-		return tmk__error(-EINVAL,
-				  "%p is no block of this library: nothing was "
-				  "done",
-				  ptr);
-	at = (uintptr_t)ptr - (uintptr_t)heap->base -
-	     ((uint64_t)run->page << TMK__PAGE_SHIFT);
-	size = block_bytes(run);
-	if (run->type == TMK__RUN_SLAB) {
-		object = (unsigned int)(at / run->size);
-		at -= (uint64_t)object * run->size;
-		size = run->size;
-	}
-	if ((run->type != TMK__RUN_SLAB && run->type != TMK__RUN_LARGE) ||
-	    (run->type == TMK__RUN_SLAB &&
-	     (object >= run->objects ||
-	      state_get(&run->states[object]) < TMK__LIVE)) ||
-	    (run->type == TMK__RUN_LARGE && state_get(&run->state) < TMK__LIVE))
-		return tmk__error(-EALREADY,
-				  "%p is free already: it was freed twice, or "
-				  "never was a block; nothing was done",
-				  ptr);
-	return tmk__error(-EINVAL,
-			  "%p is not the beginning of a block, it is %" PRIu64
-			  " bytes into one of %" PRIu64 ": nothing was done",
-			  ptr, at, size);
-}
-
 /**
  * tmk__block_retire() - the program has a block no more, and nobody else yet;
  * under heap_lock
@@ -560,7 +504,7 @@ int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr)
 	if (block)
 		state = state_get(slot.state);
 	if (state < TMK__LIVE)
-		return refuse_pointer(heap, ptr);
+		return tmk__misuse(heap, ptr);
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)*bytes);
 	state_set(slot.state, TMK__CACHED);
 	*out = slot;
@@ -583,7 +527,7 @@ static int free_locked(void *ptr, bool *later)
 	if (block)
 		state = state_get(slot.state);
 	if (state < TMK__LIVE)
-		return refuse_pointer(heap, ptr);
+		return tmk__misuse(heap, ptr);
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)bytes);
 	state_set(slot.state, TMK__CACHED);
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
@@ -661,7 +605,7 @@ static int block_find(struct tmk__block **out, uint64_t *bytes,
 	if (heap)
 		block = lookup(&state, bytes, heap, ptr);
 	if (!block || state_get(state) < TMK__LIVE)
-		return refuse_pointer(heap, ptr);
+		return tmk__misuse(heap, ptr);
 	*purpose = (uint8_t)(state_get(state) - TMK__LIVE);
 	*out = block;
 	return 0;

@@ -6,6 +6,7 @@
  *	alloc.c    the public functions: the fast path, and what is refused
  *	tcache.c   what each thread keeps for itself
  *	fence.c    blocks that are freed later
+ *	misuse.c   what to say of addresses that are no blocks
  *	slab.c     objects up to 32 KiB, several to a run of pages
  *	pages.c    runs of pages: best fit, merged with their neighbours
  *	grow.c     where pages come from: regions, and where they go: trimming
@@ -256,6 +257,9 @@ uint64_t tmk__grow_trim(uint32_t age_ms);
 void tmk__fence_lock(void);
 void tmk__fence_unlock(bool child);
 void tmk__fence_shut(void);
+
+/* misuse.c */
+int tmk__misuse(const struct tmk__heap *heap, const void *ptr);
 
 /* tcache.c */
 struct tmk__tcache *tmk__tcache_get(void);
