@@ -154,7 +154,15 @@ void tmk__purpose_unlock(void);
 uint8_t tmk__purpose_find(const char *name, enum tmk_use use);
 void tmk__purpose_add(unsigned int purpose, uint64_t bytes);
 void tmk__purpose_sub(unsigned int purpose, uint64_t bytes);
-void tmk__purpose_lender(void (*lent)(int64_t *by_purpose));
+/**
+ * struct tmk__lender - who lends out parts of what is charged as cache
+ * @lent: fills in how much, by purpose
+ */
+struct tmk__lender {
+	void (*lent)(int64_t *by_purpose);
+};
+
+void tmk__purpose_lender(const struct tmk__lender *who);
 uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES]);
 unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
 

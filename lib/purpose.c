@@ -23,7 +23,7 @@ static char names[TMK__PURPOSES][TMK_NAME_BYTES];
 static atomic_uint names_nr;
 static _Atomic uint64_t current[TMK__PURPOSES];
 static _Atomic uint64_t peak[TMK__PURPOSES];
-static _Atomic(void (*)(int64_t *)) lender;
+static _Atomic(const struct tmk__lender *) lender;
 
 /** tmk__purpose_lock() - for fork(): a child finds it free */
 void tmk__purpose_lock(void)
@@ -111,11 +111,11 @@ void tmk__purpose_sub(unsigned int purpose, uint64_t bytes)
 
 /**
  * tmk__purpose_lender() - who lends out parts of what is charged as cache
- * @lent: says how much, by purpose
+ * @who: asked how much
  */
-void tmk__purpose_lender(void (*lent)(int64_t *by_purpose))
+void tmk__purpose_lender(const struct tmk__lender *who)
 {
-	atomic_store(&lender, lent);
+	atomic_store(&lender, who);
 }
 
 /**
@@ -126,14 +126,13 @@ void tmk__purpose_lender(void (*lent)(int64_t *by_purpose))
  */
 uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES])
 {
-	void (*lent)(int64_t * by_purpose);
+	const struct tmk__lender *who = atomic_load(&lender);
 	int64_t by_purpose[TMK__PURPOSES] = { 0 }, sum = 0;
 	unsigned int i;
 	uint64_t cache;
 
-	lent = atomic_load(&lender);
-	if (lent)
-		lent(by_purpose);
+	if (who)
+		who->lent(by_purpose);
 	for (i = 0; i < TMK__PURPOSES; i++) {
 		/* Threads go on meanwhile: one may have freed already. */
 		by_purpose[i] = TMK__MAX(by_purpose[i], 0);

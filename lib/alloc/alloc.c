@@ -266,14 +266,7 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 	return 0;
 }
 
-/**
- * struct growth - memory to be got
- * @index: the block
- * @heap: where
- * @arena: of which kind
- * @pages: how much
- * @align: in pages
- */
+/* Memory to be got: what tmk__grow() is told and returns. */
 struct growth {
 	uint32_t index;
 	struct tmk__heap *heap;

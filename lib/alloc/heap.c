@@ -81,6 +81,8 @@ static void lent(int64_t *by_purpose)
 	tmk__heap_unlock();
 }
 
+static const struct tmk__lender lender = { .lent = lent };
+
 static bool pool_drop(void)
 {
 	return tmk__grow_trim(0);
@@ -252,7 +254,7 @@ static int heap_make(void)
 	if (!known) {
 		tmk__slab_init();
 		tmk__pages_init();
-		tmk__purpose_lender(lent);
+		tmk__purpose_lender(&lender);
 		known = true;
 	}
 	tmk__heap = heap;
