@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "base/atfork.h"
+#include "../base/atfork.h"
 #include "heap.h"
 
 #define GIB (UINT64_C(1) << 30)
