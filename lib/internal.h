@@ -127,6 +127,9 @@ struct tmk__smaps {
 
 int tmk__smaps_read(struct tmk__smaps *out, const void *data, uint64_t bytes);
 
+/* base/tmpfile.c */
+int tmk__tmpfile(const char *directory, const char **where);
+
 /* base/cgroup.c */
 struct tmk__cgroup_mount {
 	char point[512]; /* where cgroup v2 is mounted, "" if nowhere */

@@ -22,8 +22,6 @@
 #include "internal.h"
 #include "ws.h"
 
-#define TMP_DIRECTORY "/tmp"
-
 struct file {
 	int fd;
 	bool created; /* by us, under a name: to be removed on failure */
@@ -37,37 +35,14 @@ static int file_error(const struct tmk__ws *ws, int err, const char *what,
 			  what, path, strerror(-err));
 }
 
-/* Where O_TMPFILE cannot be had: a name that is gone at once. */
-static int open_unlinked(const char *directory)
-{
-	char path[4096];
-	int fd;
-
-	if ((size_t)snprintf(path, sizeof(path), "%s/tmk-XXXXXX", directory) >=
-	    sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(path);
-	return fd;
-}
-
 static int open_unnamed(struct file *out, const struct tmk__ws *ws,
 			const char *directory)
 {
-	if (!directory)
-		directory = tmk__env_get(TMK__ENV_TMPDIR);
-	if (!directory || !*directory)
-		directory = TMP_DIRECTORY;
-	out->fd = tmk__fault("tmpfile") ?
-			  -1 :
-			  open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (out->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
-		out->fd = open_unlinked(directory);
-	if (out->fd < 0)
-		return file_error(ws, -errno, "make a file in", directory);
+	int fd = tmk__tmpfile(directory, &directory);
+
+	if (fd < 0)
+		return file_error(ws, fd, "make a file in", directory);
+	out->fd = fd;
 	return 0;
 }
 

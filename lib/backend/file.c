@@ -19,19 +19,15 @@
 
 static int file_unnamed(int *out)
 {
-	const char *dir = tmk__env_get(TMK__ENV_TMPDIR);
+	const char *dir;
 	int fd;
 
-	if (!dir || !*dir)
-		dir = "/tmp";
 	tmk__calls_add(1);
-	fd = tmk__fault("tmpfile") ?
-		     -1 :
-		     open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	fd = tmk__tmpfile(NULL, &dir);
 	if (fd < 0)
-		return tmk__error(-errno,
+		return tmk__error(fd,
 				  "cannot make an unnamed file in %.200s: %s",
-				  dir, strerror(errno));
+				  dir, strerror(-fd));
 	*out = fd;
 	return 0;
 }
