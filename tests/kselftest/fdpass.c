@@ -6,6 +6,7 @@
  *	creator (/giver)  --SCM_RIGHTS-->  taker (/taker)
  */
 #include "cg_util.h"
+#include "fdpass.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -41,46 +42,6 @@ FIXTURE_TEARDOWN(fdpass)
 	close(self->dev);
 }
 
-static int send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { "x", 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -1;
-}
-
-static int receive_fd(int sock)
-{
-	char control[CMSG_SPACE(sizeof(int))], byte;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c;
-	int fd = -1;
-
-	if (recvmsg(sock, &msg, 0) != 1)
-		return -1;
-	c = CMSG_FIRSTHDR(&msg);
-	if (c)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
-}
-
 /* A process in /giver that makes a region, sends it and dies. */
 static pid_t giver_start(int dev, int sock, uint64_t bytes)
 {
@@ -97,7 +58,7 @@ static pid_t giver_start(int dev, int sock, uint64_t bytes)
 	if (fd < 0 || p == MAP_FAILED)
 		_exit(2);
 	strcpy(p, "from the giver");
-	_exit(send_fd(sock, fd) ? 3 : 0);
+	_exit(fd_send(sock, fd, 0) ? 3 : 0);
 }
 
 TEST_F(fdpass, receiver_uses_it_and_giver_stays_charged)
@@ -114,7 +75,7 @@ TEST_F(fdpass, receiver_uses_it_and_giver_stays_charged)
 
 		if (cg_enter("/taker"))
 			_exit(1);
-		fd = receive_fd(sock[0]);
+		fd = fd_receive(sock[0], 0);
 		p = map(fd, 4 * MIB);
 		if (p == MAP_FAILED || strcmp(p, "from the giver"))
 			_exit(2);
@@ -141,7 +102,7 @@ TEST_F(fdpass, held_by_a_socket_queue_alone)
 	pid = giver_start(self->dev, sock[1], 2 * MIB);
 	ASSERT_EQ(0, wait_status(pid));
 	EXPECT_EQ(2 * MIB, tmk_number(self->giver, "current"));
-	fd = receive_fd(sock[0]);
+	fd = fd_receive(sock[0], 0);
 	ASSERT_GE(fd, 0);
 	close(fd);
 	EXPECT_TRUE(settles(0));
@@ -163,9 +124,9 @@ TEST_F(fdpass, cycle_through_sockets)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
 	fd = create_simple(self->dev, TMK_IOC_KIND_HUGE, HUGE_BYTES);
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(0, send_fd(sock[0], fd));
-	EXPECT_EQ(0, send_fd(sock[0], sock[1]));
-	EXPECT_EQ(0, send_fd(sock[1], sock[0]));
+	EXPECT_EQ(0, fd_send(sock[0], fd, 0));
+	EXPECT_EQ(0, fd_send(sock[0], sock[1], 0));
+	EXPECT_EQ(0, fd_send(sock[1], sock[0], 0));
 	close(fd);
 	close(sock[0]);
 	close(sock[1]);

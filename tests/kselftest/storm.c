@@ -9,6 +9,7 @@
  * TMK_STORM_ROUNDS says how often (scripts/test-storm: 1,000), 10 unless told.
  */
 #include "cg_util.h"
+#include "fdpass.h"
 
 #include <sys/socket.h>
 
@@ -26,26 +27,13 @@ static int rounds(void)
 /* Pass a region on through a socket and map what comes out at the other end. */
 static void pass(int fd)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
-				.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS } };
-	char byte = 'x';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	int pair[2], got = -1;
+	int pair[2], got;
 	char *p;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		return;
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	if (sendmsg(pair[0], &msg, 0) == 1 && recvmsg(pair[1], &msg, 0) == 1) {
-		memcpy(&got, CMSG_DATA(&control.head), sizeof(got));
+	if (!fd_send(pair[0], fd, 0)) {
+		got = fd_receive(pair[1], 0);
 		p = map(got, HUGE_BYTES);
 		if (p != MAP_FAILED) {
 			p[1] = 1;

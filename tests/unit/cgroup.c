@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-static char machine[] = "/tmp/tmk-cgroup-XXXXXX";
+static char machine[TEMP_PATH];
 
 static int remove_one(const char *path, const struct stat *st, int type,
 		      struct FTW *ftw)
@@ -33,7 +33,7 @@ static int machine_make(const char *mountinfo, const char *cgroup)
 {
 	int err = 0;
 
-	if (!mkdtemp(machine))
+	if (!temp_dir(machine))
 		return -errno;
 	atexit(machine_remove);
 	err |= put_file("MemTotal:        1048576 kB\n"

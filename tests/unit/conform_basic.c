@@ -451,9 +451,9 @@ TEST(B_29_file_keeps_its_contents)
 TEST(B_30_file_that_exists)
 {
 	struct tmk_workspace_opts o = in_file(0);
-	char path[] = "/tmp/tmk-test-XXXXXX";
+	char path[TEMP_PATH];
 	struct tmk_workspace *ws;
-	int fd = mkstemp(path);
+	int fd = temp_file(path);
 
 	ASSERT_TRUE(fd >= 0);
 	ASSERT_EQ(0, ftruncate(fd, 114688));

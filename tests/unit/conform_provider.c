@@ -566,11 +566,11 @@ TEST(N_06_another_one_of_the_size_that_was_needed)
 TEST(N_07_memory_of_the_caller)
 {
 	struct tmk_workspace_opts o = strict(0);
-	char path[] = "/tmp/tmk-test-XXXXXX";
+	char path[TEMP_PATH];
 	int64_t shape[2] = { 10, 10 };
 	struct tmk_workspace *ws;
 	struct tmk_tensor *t;
-	int fd = mkstemp(path);
+	int fd = temp_file(path);
 
 	ASSERT_TRUE(fd >= 0);
 	ASSERT_EQ(0, ftruncate(fd, 10000));

@@ -135,9 +135,9 @@ static int as_nobody(void *path)
 /* As an ordinary user, on the module's device or on what looks like it. */
 TEST(no_permission)
 {
-	char path[] = "/tmp/tmk-device-XXXXXX";
+	char path[TEMP_PATH];
 	bool module = !access("/dev/tmk", F_OK);
-	int fd = mkstemp(path);
+	int fd = temp_file(path);
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fchmod(fd, 0040));

@@ -275,11 +275,11 @@ static int copy_self(const char *path)
 
 TEST(privileged_programs_do_not_listen)
 {
-	char dir[] = "/tmp/tmk-env-XXXXXX", path[64];
+	char dir[TEMP_PATH], path[64];
 
 	if (geteuid())
 		SKIP(return, "needs root");
-	ASSERT_TRUE(mkdtemp(dir) != NULL);
+	ASSERT_TRUE(temp_dir(dir));
 	ASSERT_EQ(0, chmod(dir, 0755));
 	snprintf(path, sizeof(path), "%s/probe", dir);
 	ASSERT_EQ(0, copy_self(path));

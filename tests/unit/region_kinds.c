@@ -33,8 +33,7 @@ FIXTURE(file)
 
 FIXTURE_SETUP(file)
 {
-	snprintf(dir, sizeof(dir), "/tmp/tmk-test-XXXXXX");
-	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_TRUE(temp_dir(dir));
 	snprintf(path, sizeof(path), "%s/file", dir);
 	if (!feature("file"))
 		SKIP(return, "this module has no file regions");
@@ -164,7 +163,7 @@ TEST(hugetlb_pool_is_named)
 		SKIP(return, "this module has no hugetlb regions");
 	opts.kind = TMK_KIND_HUGETLB;
 	ASSERT_EQ(0, limit(TMK_UNLIMITED));
-	err = tmk_region_create(&region, (size_t)1 << 40, &opts);
+	err = tmk_region_create(&region, 512 * MIB, &opts);
 	EXPECT_EQ(-ENOMEM, err);
 	if (!on_dev()) {
 		EXPECT_TRUE(says("vm.nr_hugepages"));

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "fdpass.h"
 #include "util.h"
 
 static int child_writes(void *arg)
@@ -144,43 +145,6 @@ TEST(fork_while_threads_are_busy)
 	EXPECT_TRUE(all_zero());
 }
 
-static int fd_send(int sock, int fd)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
-}
-
-static int fd_receive(int sock)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	int fd = -1;
-
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return fd;
-}
-
 /* What two processes that pass a region have between them. */
 struct pass {
 	int socks[2];
@@ -200,7 +164,7 @@ static int child_sends(void *arg)
 	ASSERT_EQ(0, tmk_region_create(&region, 2 * MIB, &opts));
 	p = tmk_region_data(region);
 	p[0] = 11;
-	ASSERT_EQ(0, fd_send(pass->socks[1], tmk_region_fd(region)));
+	ASSERT_EQ(0, fd_send(pass->socks[1], tmk_region_fd(region), 0));
 	EXPECT_EQ(1, read(pass->socks[1], &byte, 1));
 	EXPECT_EQ(22, p[1]);
 	tmk_region_put(region);
@@ -240,7 +204,7 @@ static void pass_one(struct tap_test *_metadata, enum tmk_kind kind)
 	pid = fork();
 	if (!pid)
 		_exit(child_sends(&pass));
-	fd = fd_receive(pass.socks[0]);
+	fd = fd_receive(pass.socks[0], MSG_CMSG_CLOEXEC);
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, tmk_region_import(&region, fd));
 	/* The caller keeps its own descriptor. */

@@ -29,6 +29,21 @@
 #define SANITIZED 0
 #endif
 
+/* A path below /tmp that is the test's own, made as a file or as a directory. */
+#define TEMP_PATH 32
+
+static TAP_UNUSED int temp_file(char path[TEMP_PATH])
+{
+	strcpy(path, "/tmp/tmk-test-XXXXXX");
+	return mkstemp(path);
+}
+
+static TAP_UNUSED bool temp_dir(char path[TEMP_PATH])
+{
+	strcpy(path, "/tmp/tmk-test-XXXXXX");
+	return mkdtemp(path) != NULL;
+}
+
 static TAP_UNUSED struct tmk_stats stats_now(void)
 {
 	struct tmk_stats stats = { .stats_size = sizeof(stats) };

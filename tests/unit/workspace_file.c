@@ -105,11 +105,11 @@ TEST(rule13_contents_stay)
 
 TEST(unnamed_files_have_no_name)
 {
-	char dir[] = "/tmp/tmk-dir-XXXXXX";
+	char dir[TEMP_PATH];
 	struct tmk_workspace_opts o = in_file(8192, NULL);
 	struct tmk_workspace *ws;
 
-	ASSERT_TRUE(mkdtemp(dir));
+	ASSERT_TRUE(temp_dir(dir));
 	o.temp_dir = dir;
 	ws = make("f", o);
 	EXPECT_EQ(0, rmdir(dir)); /* nothing in it */
@@ -169,9 +169,9 @@ TEST(places_where_there_can_be_no_file)
 TEST(directories_that_may_not_be_written)
 {
 	struct tmk_workspace_opts o = in_file(4096, NULL);
-	char dir[] = "/tmp/tmk-dir-XXXXXX", path[64];
+	char dir[TEMP_PATH], path[64];
 
-	ASSERT_TRUE(mkdtemp(dir));
+	ASSERT_TRUE(temp_dir(dir));
 	ASSERT_EQ(0, chmod(dir, 0555));
 	ASSERT_EQ(0, become_nobody());
 	o.temp_dir = dir;

@@ -6,8 +6,9 @@
 # A machine with version 1 of cgroups only: the main job runs, the accounting is
 # machine-wide, and the tools say so.
 
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 sys=/sys/kernel/tmk
-failed=0
 
 result() {
 	if [ "$2" = 0 ]; then
@@ -23,8 +24,7 @@ mkdir -p /tmp/v1
 mount -t cgroup -o none,name=test none /tmp/v1
 mkdir /tmp/v1/team
 
-echo "KTAP version 1"
-echo "1..4"
+plan 4
 tmkctl doctor >/tmp/doctor
 grep -q '^limited  cgroup .*version 1 only: accounting and limits are machine-wide only$' \
 	/tmp/doctor && grep -q '^ok       backend-dev ' /tmp/doctor
@@ -58,4 +58,4 @@ ok=$?
 [ $ok = 0 ] || sed 's/^/# /' /tmp/out
 result "4 machine_limit" $ok
 tmkctl limit set / max=max >/dev/null
-exit $failed
+exit "$failed"

@@ -6,8 +6,8 @@
 # What scripts/demo does in its machine: it must end well, and say what the
 # README says it says.
 
-nr=0
-failed=0
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 check() {
 	nr=$((nr + 1))
 	if grep -qE -- "$2" /tmp/demo; then
@@ -18,8 +18,7 @@ check() {
 	fi
 }
 
-echo "KTAP version 1"
-echo "1..7"
+plan 7
 sh /vm/bin/demo-guest.sh >/tmp/demo 2>&1
 echo "status $?" >>/tmp/demo
 check ends_well '^status 0$'
@@ -30,4 +29,4 @@ check third_is_refused 'digits: .*/team-c may use 4\.0 MiB \(tmk max\)'
 check in_order '^\(it ended by itself, with exit status 1\)$'
 check nothing_left '^done: every byte was charged, limited, and given back$'
 [ $failed = 0 ] || sed 's/^/# /' /tmp/demo
-exit $failed
+exit "$failed"

@@ -9,21 +9,8 @@
 # shellcheck disable=SC2317
 
 export TMK_MAX_BYTES=max TMK_MAX_PHYSICAL_BYTES=max
-nr=0
-failed=0
-
-check() {
-	name=$1
-	shift
-	nr=$((nr + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $nr $name"
-	else
-		failed=1
-		echo "$out" | tail -n 5 | sed 's/^/# /'
-		echo "not ok $nr $name"
-	fi
-}
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 # replay LINE...: these statements hold
 replay() {
@@ -64,10 +51,9 @@ read_only() {
 			"fails EROFS workspace w $FILE initial=1M path=/mnt/1/other"
 }
 
-echo "KTAP version 1"
-echo "1..4"
+plan 4
 check larger_than_ram larger_than_ram
 check full_disk full_disk
 check full_disk_keeps_a_file full_disk_keeps_a_file
 check read_only read_only
-exit $failed
+exit "$failed"

@@ -5,12 +5,9 @@
 #
 # A machine with a disk whose file system can be full.
 
-echo "KTAP version 1"
-echo "1..1"
-if /vm/tests/file >/tmp/out && ! grep SKIP /tmp/out; then
-	echo "ok 1 file"
-else
-	sed 's/^/# /' /tmp/out
-	echo "not ok 1 file"
-	exit 1
-fi
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
+
+plan 1
+check file whole file
+exit "$failed"

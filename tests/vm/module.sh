@@ -9,19 +9,8 @@
 # Tests are called by name.
 # shellcheck disable=SC2317
 
-nr=0
-failed=0
-
-check() {
-	nr=$((nr + 1))
-	if out=$("$1" 2>&1); then
-		echo "ok $nr $1"
-	else
-		failed=1
-		echo "$out" | sed 's/^/# /'
-		echo "not ok $nr $1"
-	fi
-}
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 # Nothing of the module is there.
 absent() {
@@ -99,8 +88,7 @@ twenty_times() {
 	[ "$(grep -c . /proc/mounts)" = "$before" ] && ! grep tmk /proc/slabinfo /proc/misc
 }
 
-echo "KTAP version 1"
-echo "1..8"
+plan 8
 check unload
 check module_of_another_kernel
 check not_a_module
@@ -109,4 +97,4 @@ check parameters_show
 check busy_while_open
 check unloaded_under_o_path
 check twenty_times
-exit $failed
+exit "$failed"

@@ -7,21 +7,10 @@
 # Tests are called by name.
 # shellcheck disable=SC2317
 
-nr=0
-failed=0
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 # What the machine itself takes or frees in between, in kB.
 noise=16384
-
-check() {
-	nr=$((nr + 1))
-	if out=$("$1" 2>&1); then
-		echo "ok $nr $1"
-	else
-		failed=1
-		echo "$out" | sed 's/^/# /'
-		echo "not ok $nr $1"
-	fi
-}
 
 # MemFree in kB, with the free pages that each CPU keeps back.
 free_kb() {
@@ -94,11 +83,10 @@ what_cannot_be_is_refused() {
 }
 
 rmmod tmk
-echo "KTAP version 1"
-echo "1..5"
+plan 5
 check off_by_default
 check a_full_pool_is_freed
 check unloading_interrupts_the_filler
 check the_filler_has_the_lowest_priority
 check what_cannot_be_is_refused
-exit $failed
+exit "$failed"

@@ -8,8 +8,8 @@
 # Tests are called by name.
 # shellcheck disable=SC2317
 
-nr=0
-failed=0
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 holds() {
 	nr=$((nr + 1))
@@ -23,10 +23,9 @@ holds() {
 }
 
 set -- /vm/replay/*.scn
-echo "KTAP version 1"
-echo "1..$(($# * 2))"
+plan "$(($# * 2))"
 for scenario; do
 	holds dev "$scenario"
 	holds user "$scenario"
 done
-exit $failed
+exit "$failed"

@@ -10,23 +10,10 @@
 
 cg=/sys/fs/cgroup
 sys=/sys/kernel/tmk
-nr=0
-failed=0
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 # check NAME COMMAND...: one test
-check() {
-	name=$1
-	shift
-	nr=$((nr + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $nr $name"
-	else
-		failed=1
-		echo "$out" | sed 's/^/# /'
-		echo "not ok $nr $name"
-	fi
-}
-
 # fails STATUS PATTERN COMMAND...: it fails like this, with one sentence
 fails() {
 	want=$1 pattern=$2
@@ -104,8 +91,7 @@ refused() {
 }
 
 mkdir $cg/a $cg/a/deep "$cg/b c"
-echo "KTAP version 1"
-echo "1..13"
+plan 13
 check set_by_path set_by_path
 check set_again set_again
 check set_machine set_machine
@@ -121,4 +107,4 @@ check no_permission_by_control fails 1 'no permission, it needs CAP_SYS_RESOURCE
 check held held
 check refused refused
 check doctor prints '^The main job can run here, on backend-dev\.$' tmkctl doctor
-exit $failed
+exit "$failed"

@@ -9,19 +9,8 @@
 # Tests are called by name.
 # shellcheck disable=SC2317
 
-nr=0
-failed=0
-
-check() {
-	nr=$((nr + 1))
-	if out=$("$1" 2>&1); then
-		echo "ok $nr $1"
-	else
-		failed=1
-		echo "$out" | sed 's/^/# /'
-		echo "not ok $nr $1"
-	fi
-}
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 rules() { [ "$(stat -c '%u:%g %a' /dev/tmk)" = "0:777 660" ] || ! stat /dev/tmk; }
 
@@ -38,8 +27,7 @@ members_may_and_others_may_not() {
 	su member -c 'exec 3<>/dev/tmk' && ! su nobody -c 'exec 3<>/dev/tmk'
 }
 
-echo 'KTAP version 1'
-echo '1..3'
+plan 3
 mkdir -p /run/udev /etc/udev/rules.d
 cp /vm/bin/60-tmk.rules /etc/udev/rules.d/
 printf 'root:x:0:\ntmk:x:777:\nnogroup:x:65534:\nmember:x:1000:\n' >/etc/group
@@ -50,4 +38,4 @@ check loaded_before_udev
 check loaded_after_udev
 check members_may_and_others_may_not
 kill "$(pidof systemd-udevd)"
-exit $failed
+exit "$failed"

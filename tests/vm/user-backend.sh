@@ -12,21 +12,8 @@
 
 cg=/sys/fs/cgroup/user-backend
 export TMK_BACKEND=user TMK_MAX_BYTES=max TMK_MAX_PHYSICAL_BYTES=max
-nr=0
-failed=0
-
-check() {
-	name=$1
-	shift
-	nr=$((nr + 1))
-	if out=$("$@" 2>&1); then
-		echo "ok $nr $name"
-	else
-		failed=1
-		echo "$out" | sed 's/^/# /'
-		echo "not ok $nr $name"
-	fi
-}
+# shellcheck source=tests/harness/guest.sh
+. /vm/guest.sh
 
 # Run in the group. $1: its memory.max
 in_group() {
@@ -80,8 +67,7 @@ machine_refuses() {
 }
 
 mkdir $cg
-echo "KTAP version 1"
-echo "1..6"
+plan 6
 check "what fits is had" fits
 check "memory.max refuses with a sentence" refused
 check "nobody is killed near the limit" nobody_dies
@@ -89,4 +75,4 @@ check "the default is half of memory.max" default_limit
 check "2 MiB pages with shmem_enabled=never" huge_pages
 check "the machine refuses with a sentence" machine_refuses
 rmdir $cg
-exit $failed
+exit "$failed"

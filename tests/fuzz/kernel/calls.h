@@ -23,6 +23,8 @@
 
 #include <linux/tmk.h>
 
+#include "../../harness/fdpass.h"
+
 #define SLOTS 8
 #define PAGE 4096UL
 #define MAP_BYTES (4UL << 20)
@@ -285,18 +287,6 @@ static long do_reopen(const uint32_t *a)
 /* Through a socket, once or left in it until the socket goes. */
 static long do_pass(const uint32_t *a)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
-				.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS } };
-	char byte = 'x';
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
 	int pair[2], fd = a[2] & 4 ? -1 : get_fd(a[0]);
 	long rc;
 
@@ -304,13 +294,10 @@ static long do_pass(const uint32_t *a)
 		return -1;
 	if (fd < 0)
 		fd = pair[1]; /* a cycle */
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-	rc = sendmsg(pair[0], &msg, MSG_DONTWAIT);
-	if (rc > 0 && a[2] & 1) {
-		msg.msg_controllen = sizeof(control);
-		rc = recvmsg(pair[1], &msg, MSG_DONTWAIT);
-		memcpy(&fd, CMSG_DATA(&control.head), sizeof(fd));
-		if (rc > 0 && msg.msg_controllen)
+	rc = fd_send(pair[0], fd, MSG_DONTWAIT);
+	if (!rc && a[2] & 1) {
+		fd = fd_receive(pair[1], MSG_DONTWAIT);
+		if (fd >= 0)
 			put_fd(a[1], fd);
 	}
 	close(pair[0]);
