@@ -176,6 +176,34 @@ test_wrong_calls() {
 	expect_rc 2
 }
 
+# A stand-in for QEMU: dies before /init until the last time, then comes up.
+test_a_kernel_that_dies_while_it_boots() {
+	mkdir "$TMP/bin"
+	cat >"$TMP/bin/qemu-system-x86_64" <<-'EOF'
+		#!/bin/bash
+		log=$(printf '%s\n' "$@" | sed -n 's/^file,id=log,path=//p')
+		echo x >>"${0%/bin/*}/boots"
+		echo "[    1.000000] Oops: double fault: 0000 [#1]" >"$log"
+		[ "$(wc -l <"${0%/bin/*}/boots")" = "$DIES" ] || exit 0
+		cat >"$log" <<-'LOG'
+			[    2.000000] Run /init as init process
+			[    2.100000] vm: begin
+			[    2.200000] vm: exit 0
+		LOG
+	EOF
+	chmod +x "$TMP/bin/qemu-system-x86_64"
+	export DIES=3 PATH=$TMP/bin:$PATH
+	vm --kernel 6.12 -- true
+	expect_rc 0
+	[ "$(wc -l <"$TMP/boots")" = 3 ]
+	rm "$TMP/boots"
+	DIES=4
+	vm --kernel 6.12 -- true
+	expect_rc 125
+	expect_out 'double fault'
+	[ "$(wc -l <"$TMP/boots")" = 3 ]
+}
+
 test_what_counts_as_a_complaint() {
 	klog '
 bad = """

@@ -114,6 +114,11 @@ def since_begin(lines):
     return said
 
 
+def reached_init(lines):
+    """Did the kernel come up, so that something of ours ran?"""
+    return any("Run /init as init process" in line for line in lines)
+
+
 def exit_status(lines):
     """The command's exit status, or None if the machine did not get that far."""
     found = [m for m in map(EXIT.search, lines) if m]
