@@ -18,14 +18,14 @@ meta() { sed -n "s/^$1: *//p" "$TOP/META"; }
 VERSION=$(meta Version)
 
 install_sources() {
-	run make -s -C "$TOP" install-dkms install-system DESTDIR="$TMP/root"
+	run make -s -C "$TOP" install-dkms install-system DESTDIR="$TMP/dest"
 	expect_rc 0
 	mkdir "$TMP/tree"
 }
 
 # dkms for a kernel by its release, with the headers of a series.
 dkms_build() {
-	run dkms build --dkmstree "$TMP/tree" --sourcetree "$TMP/root/usr/src" \
+	run dkms build --dkmstree "$TMP/tree" --sourcetree "$TMP/dest/usr/src" \
 		--kernelsourcedir "$TOP/build/kernels/$1/build" -m tmk -v "$VERSION" -k "$2"
 }
 
@@ -61,7 +61,7 @@ test_what_is_installed() {
 	install_sources
 	for f in udev/rules.d/60-tmk.rules sysusers.d/tmk.conf modprobe.d/tmk.conf \
 		modules-load.d/tmk.conf; do
-		[ -f "$TMP/root/usr/lib/$f" ] || fail "no $f"
+		[ -f "$TMP/dest/usr/lib/$f" ] || fail "no $f"
 	done
 	# The options that it names are the module's.
 	modinfo "$TOP/build/kmod/6.12/tmk.ko" >"$TMP/info"
