@@ -204,6 +204,15 @@ test_a_kernel_that_dies_while_it_boots() {
 	[ "$(wc -l <"$TMP/boots")" = 3 ]
 }
 
+test_what_is_the_emulators_fault() {
+	klog '
+assert klog.patched_badly(["[   70.303957] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI"])
+assert not klog.patched_badly(["[   70.303957] Oops: 0000 [#1] PREEMPT SMP NOPTI", "int3"])
+assert klog.reached_init(["[    7.012577] Run /init as init process"])
+assert not klog.reached_init(["[    7.012577] Oops: double fault: 0000 [#1]"])
+'
+}
+
 test_what_counts_as_a_complaint() {
 	klog '
 bad = """

@@ -119,6 +119,15 @@ def reached_init(lines):
     return any("Run /init as init process" in line for line in lines)
 
 
+def patched_badly(lines):
+    """Did the kernel trip over code that it was patching?
+
+    It takes the breakpoint that it put there itself for a foreign one, because the
+    emulated CPUs do not see the patch at once. Nothing under test sets breakpoints.
+    """
+    return any(re.search(r"Oops: int3: ", line) for line in lines)
+
+
 def exit_status(lines):
     """The command's exit status, or None if the machine did not get that far."""
     found = [m for m in map(EXIT.search, lines) if m]
