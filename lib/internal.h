@@ -173,7 +173,7 @@ unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
 void tmk__wait_set(unsigned int ms, void (*tell)(void));
 void tmk__wait_lock(void);
 void tmk__wait_unlock(bool child);
-bool tmk__wait_busy(void);
+unsigned int tmk__wait_busy(void);
 void tmk__wait_release(void);
 int tmk__wait(int (*attempt)(void *arg), void *arg);
 

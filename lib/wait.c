@@ -65,8 +65,8 @@ void tmk__wait_unlock(bool child)
 	pthread_mutex_unlock(&wait_lock);
 }
 
-/** tmk__wait_busy() - does anybody wait? Return: true if so. */
-bool tmk__wait_busy(void)
+/** tmk__wait_busy() - how many wait? Return: their number. */
+unsigned int tmk__wait_busy(void)
 {
 	return atomic_load(&waiters);
 }

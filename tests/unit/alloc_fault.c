@@ -102,6 +102,8 @@ static void sweep(const struct op *op)
 	unsigned long nth;
 	int err, fds;
 
+	/* The one that opens the library, if it is not. */
+	ASSERT_EQ(0, op->run());
 	tmk_trim(0);
 	fds = fds_nr();
 	for (nth = 1;; nth++) {
@@ -117,8 +119,9 @@ static void sweep(const struct op *op)
 		EXPECT_EQ(0, stats_now().by_use[TMK_USE_GENERAL].current);
 		tmk_trim(0);
 		if (!all_zero() || fds_nr() > fds) {
-			TH_LOG("%s, step %lu: something is left", op->name,
-			       nth);
+			TH_LOG("%s, step %lu: %lu bytes, %d of %d descriptors are left",
+			       op->name, nth, (unsigned long)held(), fds_nr(),
+			       fds);
 			ASSERT_TRUE(false);
 		}
 		ASSERT_EQ(0, op->run());
@@ -127,7 +130,8 @@ static void sweep(const struct op *op)
 	}
 	EXPECT_EQ(0, err);
 	TH_LOG("%s: %lu steps", op->name, nth - 1);
-	EXPECT_GE(nth - 1, op->steps);
+	/* The module makes and fills a region in one. */
+	EXPECT_GE(nth - 1 + on_dev(), op->steps);
 }
 
 TEST(every_step_of_the_first_block)

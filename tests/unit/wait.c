@@ -22,6 +22,16 @@ static double now_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+/* Until as many wait; a loaded machine takes its time. */
+static bool queued(unsigned int nr)
+{
+	int i;
+
+	for (i = 0; i < 20000 && tmk__wait_busy() != nr; i++)
+		usleep(1000);
+	return tmk__wait_busy() == nr;
+}
+
 struct wish {
 	int number;
 	uint64_t bytes;
@@ -89,7 +99,7 @@ static void woken(bool holder_block, bool waiter_block)
 	ask(&holder);
 	ASSERT_EQ(0, holder.err);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	usleep(100000);
+	ASSERT_TRUE(queued(1));
 	EXPECT_EQ(1, atomic_load(&order_nr));
 	give_back(&holder);
 	pthread_join(thread, NULL);
@@ -119,7 +129,7 @@ TEST(woken_by_a_higher_limit)
 	tmk_wait_set(30000);
 	ASSERT_EQ(0, create(&region, MAX, TMK_KIND_HUGE, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	usleep(50000);
+	ASSERT_TRUE(queued(1));
 	ASSERT_EQ(0, limit(2 * MAX));
 	pthread_join(thread, NULL);
 	ASSERT_EQ(0, wish.err);
@@ -145,7 +155,7 @@ TEST(first_come_first_served)
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0,
 			  pthread_create(&threads[i], NULL, ask, &wishes[i]));
-		usleep(60000);
+		ASSERT_TRUE(queued((unsigned int)i + 1));
 	}
 	EXPECT_EQ(0, atomic_load(&order_nr));
 	tmk_region_put(held_region);
@@ -182,7 +192,7 @@ TEST(cancelled)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0,
 			  pthread_create(&threads[i], NULL, ask, &wishes[i]));
-	usleep(100000);
+	ASSERT_TRUE(queued(2));
 	EXPECT_EQ(2, tmk_wait_cancel());
 	for (i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
@@ -205,7 +215,7 @@ TEST(a_child_waits_for_nobody_of_its_parent)
 	tmk_wait_set(30000);
 	ASSERT_EQ(0, create(&region, MAX, TMK_KIND_HUGE, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	usleep(100000);
+	ASSERT_TRUE(queued(1));
 	pid = fork();
 	if (!pid) {
 		void *p;
