@@ -4,7 +4,9 @@
  * What it costs to have so much memory populated, mapped and touched, in several
  * ways side by side. Prints one JSON object; decides nothing.
  *
- *	guest_populate [MiB [PASSES]]
+ *	guest_populate [MiB [PASSES [WORDS...]]]
+ *
+ * Words choose: a way is left out if its name contains none of them.
  *
  * It is made for a guest whose time-stamp counter counts instructions
  * (tests/bench/run-guest); elsewhere the figures are the processor's ticks. The
@@ -289,7 +291,18 @@ static void print_pass(const struct pass *pass, int nr)
 	       pass->faults[0], pass->faults[1]);
 }
 
-static void measure(size_t way, size_t bytes, int nr)
+/* Is a way asked for? All are if nobody says which. */
+static bool wanted(size_t way, char **words)
+{
+	char **word;
+
+	for (word = words; *word; word++)
+		if (strstr(ways[way].name, *word))
+			return true;
+	return word == words;
+}
+
+static void measure(size_t way, size_t bytes, int nr, bool first)
 {
 	struct pass passes[PASSES_MAX];
 	int i, err = 0;
@@ -301,7 +314,7 @@ static void measure(size_t way, size_t bytes, int nr)
 	}
 	if (ways[way].warm)
 		pool_target(0);
-	printf("%s\n  {\"way\": \"%s\", \"passes\": [", way ? "," : "",
+	printf("%s\n  {\"way\": \"%s\", \"passes\": [", first ? "" : ",",
 	       ways[way].name);
 	for (i = 0; !err && i < nr; i++)
 		print_pass(&passes[i], i);
@@ -312,6 +325,8 @@ int main(int argc, char **argv)
 {
 	size_t mib = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
 	int passes = argc > 2 ? atoi(argv[2]) : 4;
+	char **words = argv + (argc > 3 ? 3 : argc);
+	bool first = true;
 	size_t way;
 
 	if (!mib || mib % 2 || passes < 1 || passes > PASSES_MAX) {
@@ -320,8 +335,12 @@ int main(int argc, char **argv)
 	}
 	printf("{\"bytes\": %zu, \"settled\": %s, \"ways\": [", mib << 20,
 	       settle() ? "true" : "false");
-	for (way = 0; way < WAYS; way++)
-		measure(way, mib << 20, passes);
+	for (way = 0; way < WAYS; way++) {
+		if (!wanted(way, words))
+			continue;
+		measure(way, mib << 20, passes, first);
+		first = false;
+	}
 	printf("\n]}\n");
 	return 0;
 }
