@@ -181,4 +181,45 @@ TEST_F(memcg, memory_stays_with_the_creators_group)
 	EXPECT_GT(4 * MIB, mem_number("/mem/in", "memory.current"));
 }
 
+/*
+ * A page that comes later is charged to whoever touches, as all shared memory
+ * is; tmk's own charge is the region's all the same.
+ */
+TEST_F(memcg, a_hole_is_charged_to_who_touches_it)
+{
+	struct tmk_ioc_region_create c = create_cmd(variant->kind, 8 * MIB);
+	struct tmk_ioc_region_trim cmd = { .size = sizeof(cmd),
+					   .length = 8 * MIB };
+	int dev = device_open(), fd, go[2];
+	pid_t pid;
+	char *p;
+
+	c.flags = TMK_IOC_REGION_F_TRIM;
+	fd = create(dev, &c);
+	ASSERT_GE(fd, 0);
+	p = map(fd, 8 * MIB);
+	ASSERT_NE(MAP_FAILED, (void *)p);
+	ASSERT_EQ(0, ioctl(fd, TMK_IOC_REGION_TRIM, &cmd));
+	ASSERT_EQ(0, pipe2(go, O_CLOEXEC));
+	pid = fork();
+	if (!pid) {
+		if (cg_enter("/mem/in"))
+			_exit(1);
+		memset(p, 1, 8 * MIB);
+		tell(go[1]);
+		pause();
+	}
+	ASSERT_TRUE(hear(go[0]));
+	EXPECT_LE(8 * MIB, mem_number("/mem/in", "memory.current"));
+	EXPECT_EQ(8 * MIB, machine("physical_current"));
+	EXPECT_FALSE(tmk_known(self->in));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(SIGKILL, wait_status(pid));
+	munmap(p, 8 * MIB);
+	close(fd);
+	close(dev);
+	close(go[0]);
+	close(go[1]);
+}
+
 TEST_HARNESS_MAIN

@@ -177,4 +177,32 @@ TEST_F(numa, pages_stay_where_they_are)
 	close(fd);
 }
 
+#define HUGETLB_POOL "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+
+/* hugetlb takes no node; where its pages come from is up to the task's policy. */
+TEST(hugetlb_follows_the_policy)
+{
+	int dev = device_open(), node, fd;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "this machine has one node");
+	ASSERT_GE(dev, 0);
+	ASSERT_EQ(0, write_text(HUGETLB_POOL, "16"));
+	if (read_number(HUGETLB_POOL) != 16)
+		SKIP(return, "no room for a pool of huge pages");
+	for (node = 0; node < 2; node++) {
+		test_err(EOPNOTSUPP,
+			 create_on(dev, TMK_IOC_KIND_HUGETLB, node));
+		ASSERT_EQ(0, set_policy(MPOL_BIND, node));
+		fd = create_on(dev, TMK_IOC_KIND_HUGETLB, TMK_IOC_NODE_ANY);
+		ASSERT_GE(fd, 0);
+		EXPECT_EQ(node, node_of(fd));
+		close(fd);
+		ASSERT_EQ(0, set_policy(MPOL_DEFAULT, 0));
+	}
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, write_text(HUGETLB_POOL, "0"));
+	close(dev);
+}
+
 TEST_HARNESS_MAIN

@@ -138,6 +138,37 @@ TEST_F(vmstat, a_region_counts_as_shmem)
 	EXPECT_STREQ("none", after < NAMES ? names[after] : "none");
 }
 
+/*
+ * shmem's own count of a file's pages: fstat() has it compared with the mapping,
+ * and what it thinks too much it takes back from what is committed.
+ */
+TEST_F(vmstat, the_file_counts_its_pages)
+{
+	unsigned long before = 0, after = 0;
+	struct stat st;
+	int round, i, fd;
+
+	for (round = 0; round < ROUNDS; round++) {
+		before = meminfo("Committed_AS:");
+		for (i = 0; i < 8; i++) {
+			fd = create_simple(self->dev, variant->kind, BYTES);
+			ASSERT_GE(fd, 0);
+			ASSERT_EQ(0, fstat(fd, &st));
+			EXPECT_EQ(BYTES / 512, st.st_blocks);
+			EXPECT_LE(before + BYTES / 2, meminfo("Committed_AS:"));
+			ASSERT_EQ(0, fstat(fd, &st));
+			EXPECT_EQ(BYTES / 512, st.st_blocks);
+			close(fd);
+		}
+		ASSERT_TRUE(settles(16 * MIB));
+		after = meminfo("Committed_AS:");
+		if (after < before + MIB && before < after + MIB)
+			return;
+	}
+	TH_LOG("%lu KiB were committed, %lu are", before >> 10, after >> 10);
+	EXPECT_EQ(before, after);
+}
+
 /* All that one can do to a mapping on the way. */
 static void use(int dev, unsigned int kind)
 {
