@@ -16,6 +16,8 @@ struct tmk_importer_attach {
 	__u32 segments; /* out */
 	__u32 longest; /* out: bytes of the longest segment */
 	__u64 bytes; /* out: bytes of all segments */
+	__u32 quiet; /* not 0: without the core, which warns when a vmap fails */
+	__u32 reserved;
 };
 
 /* Look at the memory, and change it, as the device and as the processor. */

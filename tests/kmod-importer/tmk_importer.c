@@ -7,6 +7,7 @@
  */
 
 #include <linux/dma-buf.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
 #include <linux/err.h>
@@ -29,6 +30,7 @@ struct import {
 	struct dma_buf_attachment *attach;
 	struct sg_table *table;
 	struct iosys_map vmap;
+	bool quiet; /* vmap is the exporter's, without the core's count */
 };
 
 static struct platform_device *importer_device;
@@ -38,8 +40,6 @@ static int import_begin(struct import *im, int fd, unsigned int segment_max)
 {
 	int err;
 
-	if (im->dmabuf)
-		return -EBUSY;
 	im->dmabuf = dma_buf_get(fd);
 	if (IS_ERR(im->dmabuf)) {
 		err = PTR_ERR(im->dmabuf);
@@ -57,7 +57,10 @@ static int import_begin(struct import *im, int fd, unsigned int segment_max)
 		err = PTR_ERR(im->table);
 		goto err_detach;
 	}
-	err = dma_buf_vmap(im->dmabuf, &im->vmap);
+	if (im->quiet)
+		err = im->dmabuf->ops->vmap(im->dmabuf, &im->vmap);
+	else
+		err = dma_buf_vmap(im->dmabuf, &im->vmap);
 	if (err)
 		goto err_unmap;
 	dma_resv_unlock(im->dmabuf->resv);
@@ -80,7 +83,10 @@ static void import_end(struct import *im)
 	if (!im->dmabuf)
 		return;
 	dma_resv_lock(im->dmabuf->resv, NULL);
-	dma_buf_vunmap(im->dmabuf, &im->vmap);
+	if (im->quiet)
+		im->dmabuf->ops->vunmap(im->dmabuf, &im->vmap);
+	else
+		dma_buf_vunmap(im->dmabuf, &im->vmap);
 	dma_buf_unmap_attachment(im->attach, im->table, DMA_BIDIRECTIONAL);
 	dma_resv_unlock(im->dmabuf->resv);
 	dma_buf_detach(im->dmabuf, im->attach);
@@ -93,6 +99,9 @@ static long import_attach(struct import *im, struct tmk_importer_attach *cmd)
 	struct scatterlist *sg;
 	int err, i;
 
+	if (im->dmabuf)
+		return -EBUSY;
+	im->quiet = cmd->quiet;
 	err = import_begin(im, cmd->fd, cmd->segment_max);
 	if (err)
 		return err;
@@ -107,16 +116,21 @@ static long import_attach(struct import *im, struct tmk_importer_attach *cmd)
 	return 0;
 }
 
-/* The word at @offset as the list of segments has it. */
+/*
+ * The word at @offset as the device finds it: by address. The pages of the list
+ * are none of an importer's business, and CONFIG_DMABUF_DEBUG garbles them.
+ */
 static u64 *import_word(struct import *im, u64 offset)
 {
+	struct device *dev = &importer_device->dev;
 	struct scatterlist *sg;
 	int i;
 
-	for_each_sgtable_sg(im->table, sg, i) {
-		if (offset < sg->length)
-			return page_address(sg_page(sg)) + sg->offset + offset;
-		offset -= sg->length;
+	for_each_sgtable_dma_sg(im->table, sg, i) {
+		if (offset < sg_dma_len(sg))
+			return phys_to_virt(dma_to_phys(dev, sg_dma_address(sg)) +
+					    offset);
+		offset -= sg_dma_len(sg);
 	}
 	return NULL;
 }
