@@ -45,12 +45,15 @@ $(B)/tests/shim/%: tests/shim/%.c
 	$(Q)$(CC) -Itests/shim/include -Ikmod $(CFLAGS_ALL) -Itests/harness \
 		-o $@ $< $(LDFLAGS_ALL)
 
-.PHONY: test-debug fuzz-kernel test-storm
+.PHONY: test-debug fuzz-kernel stress-kernel test-storm
 test-storm: ## heavy: 1,000 rounds of killing processes (ROUNDS=N)
 	$(Q)scripts/test-storm --rounds $(or $(ROUNDS),1000)
 
 fuzz-kernel: ## heavy: fuzz the module for 30 minutes (MINUTES=N)
 	$(Q)tests/fuzz/kernel/run --minutes $(or $(MINUTES),30)
+
+stress-kernel: ## heavy: stress-ng on the device for 10 minutes (MINUTES=N)
+	$(Q)tests/fuzz/kernel/stress --minutes $(or $(MINUTES),10)
 
 test-debug: ## heavy: every kselftest on a kernel that looks for bugs
 	$(Q)scripts/test-debug
