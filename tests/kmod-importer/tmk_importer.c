@@ -128,8 +128,8 @@ static u64 *import_word(struct import *im, u64 offset)
 
 	for_each_sgtable_dma_sg(im->table, sg, i) {
 		if (offset < sg_dma_len(sg))
-			return phys_to_virt(dma_to_phys(dev, sg_dma_address(sg)) +
-					    offset);
+			return phys_to_virt(
+				dma_to_phys(dev, sg_dma_address(sg)) + offset);
 		offset -= sg_dma_len(sg);
 	}
 	return NULL;

@@ -304,7 +304,8 @@ static int way_seal(void)
 /* As a device takes and leaves the memory. */
 static int way_import(void)
 {
-	struct tmk_importer_attach a = { .fd = buf, .segment_max = 1 << 20,
+	struct tmk_importer_attach a = { .fd = buf,
+					 .segment_max = 1 << 20,
 					 .quiet = 1 };
 	struct tmk_importer_access look = { .offset = 0, .write = 2 };
 	int err = 0;

@@ -9,6 +9,7 @@
 # shellcheck source=tests/harness/guest.sh
 . /vm/guest.sh
 
+# shellcheck disable=SC2317 # check calls it
 not_cleared_by_the_kernel() {
 	dmesg | grep 'heap alloc:off'
 }
