@@ -103,6 +103,11 @@ FIXTURE_SETUP(pool)
 	ASSERT_TRUE(becomes("have", TARGET, 3 * SOON));
 }
 
+static unsigned int nodes(void)
+{
+	return access("/sys/devices/system/node/node1", F_OK) ? 1 : 2;
+}
+
 FIXTURE_TEARDOWN(pool)
 {
 	EXPECT_EQ(0, set("target", 0));
@@ -139,7 +144,8 @@ TEST_F(pool, more_than_it_has_is_allocated)
 
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(2 * TARGET, region_info(fd).out_bytes_2m);
-	EXPECT_LE(hits + 16, figure("hits"));
+	/* Of the nearest node: elsewhere it would be further than a cold one. */
+	EXPECT_LE(hits + 16 / nodes(), figure("hits"));
 	EXPECT_EQ(hits + misses + 32, figure("hits") + figure("misses"));
 	close(fd);
 }
