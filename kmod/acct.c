@@ -127,6 +127,26 @@ void ktmk_counter_uncharge(struct ktmk_counter *counter, u64 bytes)
 }
 
 /**
+ * ktmk_counter_reset_peak() - begin again with what is in use now
+ * @counter: the counter
+ *
+ * A charge that came in between may have seen the old peak and left it; so the
+ * use is looked at once more afterwards.
+ *
+ * Context: any.
+ */
+void ktmk_counter_reset_peak(struct ktmk_counter *counter)
+{
+	s64 peak = atomic64_read(&counter->peak);
+	s64 usage;
+
+	do {
+		usage = atomic64_read(&counter->usage);
+	} while (!atomic64_try_cmpxchg(&counter->peak, &peak, usage));
+	counter_raise_peak(counter);
+}
+
+/**
  * ktmk_counter_set_max() - change the limit
  * @counter: the counter
  * @max: the new limit, possibly below the use: that refuses later charges only

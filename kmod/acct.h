@@ -33,6 +33,7 @@ bool ktmk_counter_try_charge(struct ktmk_counter *counter, u64 bytes,
 			     struct ktmk_counter **fail);
 void ktmk_counter_uncharge(struct ktmk_counter *counter, u64 bytes);
 void ktmk_counter_set_max(struct ktmk_counter *counter, u64 max);
+void ktmk_counter_reset_peak(struct ktmk_counter *counter);
 struct ktmk_counter *ktmk_counter_tightest(struct ktmk_counter *counter);
 
 /**

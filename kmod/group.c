@@ -51,9 +51,11 @@ struct ktmk_group *ktmk_group_root(void)
 	return ktmk_root;
 }
 
-static bool group_has_limit(const struct ktmk_group *group)
+/* Did somebody say something of this group that is to be remembered? */
+static bool group_is_set(const struct ktmk_group *group)
 {
-	return ktmk_counter_max(&group->counter[KTMK_TOTAL]) !=
+	return uid_valid(group->owner) ||
+	       ktmk_counter_max(&group->counter[KTMK_TOTAL]) !=
 		       KTMK_UNLIMITED ||
 	       ktmk_counter_max(&group->counter[KTMK_PHYSICAL]) !=
 		       KTMK_UNLIMITED;
@@ -84,6 +86,7 @@ static struct ktmk_group *group_alloc(struct cgroup *cgrp,
 				  parent ? &parent->counter[i] : NULL);
 	cgroup_get(cgrp);
 	group->cgrp = cgrp;
+	group->owner = INVALID_UID;
 	group->parent = parent;
 	if (parent)
 		parent->refs++;
@@ -121,7 +124,7 @@ err_put:
 
 /*
  * Drop groups that nothing needs, from @group upwards. A group that only a
- * limit keeps goes as well once its cgroup is gone.
+ * limit or an owner keeps goes as well once its cgroup is gone.
  */
 static void group_prune(struct ktmk_group *group)
 {
@@ -130,8 +133,7 @@ static void group_prune(struct ktmk_group *group)
 		struct ktmk_group *parent = group->parent;
 
 		mutex_lock(&ktmk_limits_lock);
-		group->dead = !group_has_limit(group) ||
-			      !group_is_online(group);
+		group->dead = !group_is_set(group) || !group_is_online(group);
 		mutex_unlock(&ktmk_limits_lock);
 		if (!group->dead)
 			return;
@@ -412,6 +414,61 @@ int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
 	return err;
 }
 
+/* Name the owner of @group, and give away what is the owner's to write. */
+static int group_set_owner(struct ktmk_group *group, kuid_t owner)
+{
+	struct ktmk_group *below;
+	unsigned long id;
+	int err = 0;
+
+	lockdep_assert_held(&ktmk_groups_lock);
+	WRITE_ONCE(group->owner, owner);
+	xa_for_each(&ktmk_groups, id, below) {
+		struct ktmk_group *g = below;
+
+		while (g && g != group)
+			g = g->parent;
+		if (g)
+			err = ktmk_sysfs_set_owner(below) ?: err;
+	}
+	return err;
+}
+
+/**
+ * ktmk_group_set_owner_by_path() - delegate a cgroup, or take it back
+ * @path: as the caller's cgroup namespace shows it
+ * @owner: who may set the limits there and below; INVALID_UID for nobody
+ *
+ * Return: 0; -EINVAL for the machine, above which no limit would hold; -ENOENT or
+ * -ENOTDIR for a bad path; -ENOMEM, and the owner is the former one.
+ */
+int ktmk_group_set_owner_by_path(const char *path, kuid_t owner)
+{
+	struct cgroup *cgrp = cgroup_get_from_path(path);
+	struct ktmk_group *group;
+	kuid_t former;
+	int err;
+
+	if (IS_ERR(cgrp))
+		return PTR_ERR(cgrp);
+	mutex_lock(&ktmk_groups_lock);
+	group = group_get(cgrp);
+	if (IS_ERR(group)) {
+		err = PTR_ERR(group);
+		goto out;
+	}
+	former = group->owner;
+	err = group == ktmk_root ? -EINVAL : group_set_owner(group, owner);
+	if (err && group != ktmk_root)
+		group_set_owner(group, former);
+	group->refs--;
+	group_prune(group);
+out:
+	mutex_unlock(&ktmk_groups_lock);
+	cgroup_put(cgrp);
+	return err;
+}
+
 static void usage_tightest(struct ktmk_group *group, enum ktmk_counter_id id,
 			   __u64 *cgroup, __u64 *current_bytes, __u64 *max)
 {
@@ -553,9 +610,10 @@ void ktmk_group_exit(void)
 	unsigned long id;
 	u64 left;
 
-	/* Limits are all that can keep a group now. Forget them. */
+	/* Limits and owners are all that can keep a group now. Forget them. */
 	mutex_lock(&ktmk_groups_lock);
 	xa_for_each(&ktmk_groups, id, group) {
+		group->owner = INVALID_UID;
 		ktmk_counter_set_max(&group->counter[KTMK_TOTAL],
 				     KTMK_UNLIMITED);
 		ktmk_counter_set_max(&group->counter[KTMK_PHYSICAL],

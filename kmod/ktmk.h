@@ -76,6 +76,8 @@ struct ktmk_refusal {
  * @parent: the parent's, referenced; NULL for the root of the hierarchy
  * @refs: regions and child groups; guarded by ktmk_groups_lock
  * @dead: taken out of the tree; guarded by ktmk_limits_lock
+ * @owner: who administers it and what is below, INVALID_UID if nobody was named;
+ *	written under ktmk_groups_lock
  * @kobj: its directory in sysfs, which owns the memory
  */
 struct ktmk_group {
@@ -90,6 +92,7 @@ struct ktmk_group {
 	struct ktmk_group *parent;
 	unsigned long refs;
 	bool dead;
+	kuid_t owner;
 	struct kobject kobj;
 };
 
@@ -344,6 +347,7 @@ int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
 		       u64 max);
 int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
 			       u64 max);
+int ktmk_group_set_owner_by_path(const char *path, kuid_t owner);
 void ktmk_group_news(u64 *refused, u64 *room);
 int ktmk_ioc_usage(struct ktmk_ucmd *ucmd);
 struct ktmk_group *ktmk_group_root(void);
@@ -361,12 +365,20 @@ static inline u64 ktmk_group_id(const struct ktmk_group *group)
 	return cgroup_id(group->cgrp);
 }
 
+/* delegate.c */
+kuid_t ktmk_group_owner(const struct ktmk_group *group);
+bool ktmk_may_administer(const struct ktmk_group *group);
+bool ktmk_may_set_max(const struct ktmk_group *group, enum ktmk_counter_id id,
+		      u64 max);
+int ktmk_owner_parse(kuid_t *out, const char *text);
+
 /* sysfs.c */
 extern struct kobj_type ktmk_group_ktype;
 const char *ktmk_kind_name(u32 kind);
 int ktmk_limit_parse(u64 *out, const char *text, u64 whole);
 int ktmk_sysfs_add_root(struct ktmk_group *root);
 int ktmk_sysfs_add_group(struct ktmk_group *group);
+int ktmk_sysfs_set_owner(struct ktmk_group *group);
 void ktmk_sysfs_remove_root(struct ktmk_group *root);
 int ktmk_sysfs_link_device(struct kobject *device);
 void ktmk_sysfs_unlink_device(struct kobject *device);

@@ -141,6 +141,27 @@ static ssize_t peak_show(struct ktmk_group *group, enum ktmk_counter_id id,
 			  ktmk_counter_peak(&group->counter[id]));
 }
 
+/* As with memory.peak, whatever is written. */
+static ssize_t peak_store(struct ktmk_group *group, enum ktmk_counter_id id,
+			  const char *buf, size_t len)
+{
+	if (!ktmk_may_administer(group))
+		return -EPERM;
+	ktmk_counter_reset_peak(&group->counter[id]);
+	return len;
+}
+
+static ssize_t owner_show(struct ktmk_group *group, enum ktmk_counter_id id,
+			  char *buf)
+{
+	kuid_t owner = ktmk_group_owner(group);
+
+	if (!uid_valid(owner))
+		return sysfs_emit(buf, "none\n");
+	return sysfs_emit(buf, "%u\n",
+			  from_kuid_munged(current_user_ns(), owner));
+}
+
 static ssize_t max_show(struct ktmk_group *group, enum ktmk_counter_id id,
 			char *buf)
 {
@@ -157,12 +178,13 @@ static ssize_t max_store(struct ktmk_group *group, enum ktmk_counter_id id,
 	u64 max;
 	int err;
 
-	/* The mode can be changed by chmod, this cannot. */
-	if (!capable(CAP_SYS_RESOURCE))
+	if (!ktmk_may_administer(group))
 		return -EPERM;
 	err = ktmk_limit_parse(&max, buf, 0);
 	if (err)
 		return err;
+	if (!ktmk_may_set_max(group, id, max))
+		return -EPERM;
 	err = ktmk_group_set_max(group, id, max);
 	return err ?: len;
 }
@@ -233,11 +255,12 @@ static ssize_t path_show(struct ktmk_group *group, enum ktmk_counter_id id,
 GROUP_ATTR(attr_path, "path", 0444, path_show, NULL, 0);
 GROUP_ATTR(attr_online, "online", 0444, online_show, NULL, 0);
 GROUP_ATTR(attr_current, "current", 0444, current_show, NULL, KTMK_TOTAL);
-GROUP_ATTR(attr_peak, "peak", 0444, peak_show, NULL, KTMK_TOTAL);
+GROUP_ATTR(attr_owner, "owner", 0444, owner_show, NULL, 0);
+GROUP_ATTR(attr_peak, "peak", 0644, peak_show, peak_store, KTMK_TOTAL);
 GROUP_ATTR(attr_max, "max", 0644, max_show, max_store, KTMK_TOTAL);
 GROUP_ATTR(attr_physical_current, "physical_current", 0444, current_show, NULL,
 	   KTMK_PHYSICAL);
-GROUP_ATTR(attr_physical_peak, "physical_peak", 0444, peak_show, NULL,
+GROUP_ATTR(attr_physical_peak, "physical_peak", 0644, peak_show, peak_store,
 	   KTMK_PHYSICAL);
 GROUP_ATTR(attr_physical_max, "physical_max", 0644, max_show, max_store,
 	   KTMK_PHYSICAL);
@@ -249,6 +272,7 @@ GROUP_ATTR(attr_events_local, "events.local", 0444, events_local_show, NULL, 0);
 static struct attribute *group_attrs[] = {
 	&attr_path.attr,
 	&attr_online.attr,
+	&attr_owner.attr,
 	&attr_current.attr,
 	&attr_peak.attr,
 	&attr_max.attr,
@@ -305,12 +329,32 @@ struct kobj_type ktmk_group_ktype = {
 	.default_groups = group_groups,
 };
 
+static int control_set(const char *path, const char *key, const char *value)
+{
+	enum ktmk_counter_id id;
+	kuid_t owner;
+	u64 max;
+	int err;
+
+	if (!strcmp(key, "owner")) {
+		err = ktmk_owner_parse(&owner, value);
+		return err ?: ktmk_group_set_owner_by_path(path, owner);
+	}
+	if (!strcmp(key, "max"))
+		id = KTMK_TOTAL;
+	else if (!strcmp(key, "physical_max"))
+		id = KTMK_PHYSICAL;
+	else
+		return -EINVAL;
+	err = ktmk_limit_parse(&max, value, 0);
+	return err ?: ktmk_group_set_max_by_path(path, id, max);
+}
+
 /* "<path> <key>=<value>"; the path may contain blanks, key and value do not. */
 static ssize_t control_store(struct ktmk_group *root, enum ktmk_counter_id id,
 			     const char *buf, size_t len)
 {
 	char *line, *key, *value;
-	u64 max;
 	int err;
 
 	if (!capable(CAP_SYS_RESOURCE))
@@ -329,16 +373,7 @@ static ssize_t control_store(struct ktmk_group *root, enum ktmk_counter_id id,
 	if (!value)
 		goto out;
 	*value++ = '\0';
-	if (!strcmp(key, "max"))
-		id = KTMK_TOTAL;
-	else if (!strcmp(key, "physical_max"))
-		id = KTMK_PHYSICAL;
-	else
-		goto out;
-	err = ktmk_limit_parse(&max, value, 0);
-	if (err)
-		goto out;
-	err = ktmk_group_set_max_by_path(strim(line), id, max);
+	err = control_set(strim(line), key, value);
 out:
 	kfree(line);
 	return err ?: len;
@@ -418,8 +453,41 @@ void ktmk_sysfs_remove_root(struct ktmk_group *root)
  */
 int ktmk_sysfs_add_group(struct ktmk_group *group)
 {
-	return kobject_add(&group->kobj, ktmk_cgroups_kobj, "%llu",
-			   ktmk_group_id(group));
+	int err = kobject_add(&group->kobj, ktmk_cgroups_kobj, "%llu",
+			      ktmk_group_id(group));
+
+	if (err || !uid_valid(ktmk_group_owner(group)))
+		return err;
+	err = ktmk_sysfs_set_owner(group);
+	if (err)
+		kobject_del(&group->kobj);
+	return err;
+}
+
+/**
+ * ktmk_sysfs_set_owner() - give the files of an administrator to who that is
+ * @group: the group
+ *
+ * Return: 0, or -ENOMEM and some have changed hands.
+ */
+int ktmk_sysfs_set_owner(struct ktmk_group *group)
+{
+	static const struct group_attribute *const files[] = {
+		&attr_max,
+		&attr_physical_max,
+		&attr_peak,
+		&attr_physical_peak,
+	};
+	kuid_t owner = ktmk_group_owner(group);
+	int err = 0;
+	int i;
+
+	if (!uid_valid(owner))
+		owner = GLOBAL_ROOT_UID;
+	for (i = 0; !err && i < ARRAY_SIZE(files); i++)
+		err = sysfs_file_change_owner(&group->kobj, files[i]->attr.name,
+					      owner, GLOBAL_ROOT_GID);
+	return err;
 }
 
 /**

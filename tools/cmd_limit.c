@@ -165,7 +165,7 @@ static int explain(int err, const char *path, const char *key)
 	case -EACCES:
 		return tmkctl_fail(
 			TMKCTL_FAILED,
-			"%s of %s was not set: no permission, it needs CAP_SYS_RESOURCE (root)",
+			"%s of %s was not set: no permission, it needs CAP_SYS_RESOURCE (root), or the owner and no lower limit above",
 			key, path);
 	case -ENOENT:
 		return tmkctl_fail(TMKCTL_FAILED,

@@ -8,9 +8,8 @@
 
 static const char *const limits[] = { "max", "physical_max" };
 static const char *const read_only[] = {
-	"path",	   "online",	       "current",
-	"peak",	   "physical_current", "physical_peak",
-	"by_kind", "events",	       "events.local",
+	"path",	   "online", "owner",	     "current", "physical_current",
+	"by_kind", "events", "events.local",
 };
 
 #define NR(a) (sizeof(a) / sizeof((a)[0]))

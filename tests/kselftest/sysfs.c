@@ -11,11 +11,17 @@ struct file {
 };
 
 static const struct file group_files[] = {
-	{ "path", 0444 },	   { "online", 0444 },
-	{ "current", 0444 },	   { "peak", 0444 },
-	{ "max", 0644 },	   { "physical_current", 0444 },
-	{ "physical_peak", 0444 }, { "physical_max", 0644 },
-	{ "by_kind", 0444 },	   { "events", 0444 },
+	{ "path", 0444 },
+	{ "online", 0444 },
+	{ "owner", 0444 },
+	{ "current", 0444 },
+	{ "peak", 0644 },
+	{ "max", 0644 },
+	{ "physical_current", 0444 },
+	{ "physical_peak", 0644 },
+	{ "physical_max", 0644 },
+	{ "by_kind", 0444 },
+	{ "events", 0444 },
 	{ "events.local", 0444 },
 };
 

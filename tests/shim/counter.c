@@ -359,6 +359,35 @@ TEST_F(acct, the_limit_is_lowered_while_a_charge_is_under_way)
 	shim_before_cmpxchg = NULL;
 }
 
+/* Between looking at the use and writing the peak: a charge the peak covers. */
+static void rival_comes_in(atomic64_t *v)
+{
+	if (v == &rival->peak && rival_times-- > 0)
+		rival->usage.counter += 50;
+}
+
+TEST_F(acct, a_peak_begins_again_with_what_is_in_use)
+{
+	ASSERT_TRUE(charge(&self->a, 100));
+	ktmk_counter_uncharge(&self->a, 90);
+	EXPECT_EQ(100, ktmk_counter_peak(&self->a));
+	ktmk_counter_reset_peak(&self->a);
+	EXPECT_EQ(10, ktmk_counter_peak(&self->a));
+	EXPECT_EQ(100, ktmk_counter_peak(&self->left));
+	ktmk_counter_reset_peak(&self->left);
+	EXPECT_EQ(10, ktmk_counter_peak(&self->left));
+
+	ASSERT_TRUE(charge(&self->a, 90));
+	ktmk_counter_uncharge(&self->a, 100);
+	rival = &self->a;
+	rival_times = 1;
+	shim_before_cmpxchg = rival_comes_in;
+	ktmk_counter_reset_peak(&self->a);
+	shim_before_cmpxchg = NULL;
+	EXPECT_EQ(50, ktmk_counter_peak(&self->a));
+	self->a.usage.counter = 0;
+}
+
 /* Threads. Each remembers what it holds, so that the end can be checked. */
 #define THREADS 8
 #define ROUNDS 20000
