@@ -61,8 +61,12 @@ int ktmk_fallocate(struct file *file, int mode, u64 offset, u64 length)
 	sigprocmask(SIG_SETMASK, &only_kill, &old);
 	err = vfs_fallocate(file, mode, offset, length);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	/* Work was queued for the task: do it, and come back. */
-	if (err == -EINTR && !fatal_signal_pending(current))
+	/*
+	 * Work was queued for the task: do it, and come back. Without work there
+	 * is no restart, and -EINTR is what the file system itself had to say.
+	 */
+	if (err == -EINTR && !fatal_signal_pending(current) &&
+	    signal_pending(current))
 		err = -ERESTARTNOINTR;
 	return err;
 }
