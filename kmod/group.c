@@ -469,103 +469,36 @@ out:
 	return err;
 }
 
-static void usage_tightest(struct ktmk_group *group, enum ktmk_counter_id id,
-			   __u64 *cgroup, __u64 *current_bytes, __u64 *max)
-{
-	struct ktmk_counter *c = ktmk_counter_tightest(&group->counter[id]);
-
-	*cgroup = 0;
-	*current_bytes = 0;
-	*max = KTMK_UNLIMITED;
-	if (c) {
-		struct ktmk_group *at =
-			container_of(c, struct ktmk_group, counter[id]);
-
-		*cgroup = ktmk_group_id(at);
-		*current_bytes = ktmk_counter_read(c);
-		*max = ktmk_counter_max(c);
-	}
-}
-
 /**
- * ktmk_group_news() - what happened at the limits that the caller is under
- * @refused: how often they refused
- * @room: how often one that had refused had room again
- *
- * Both go up; when a group goes they can go down.
- *
- * Context: may sleep.
- */
-void ktmk_group_news(u64 *refused, u64 *room)
-{
-	struct cgroup *cgrp = cgroup_get_current(), *known;
-	struct ktmk_group *g;
-
-	*refused = 0;
-	*room = 0;
-	mutex_lock(&ktmk_groups_lock);
-	for (known = cgrp; !(g = group_lookup(known));)
-		known = cgroup_parent(known);
-	for (; g; g = g->parent) {
-		*refused += atomic64_read(&g->events_local[KTMK_TOTAL]) +
-			    atomic64_read(&g->events_local[KTMK_PHYSICAL]);
-		*room += atomic64_read(&g->room_local);
-	}
-	mutex_unlock(&ktmk_groups_lock);
-	cgroup_put(cgrp);
-}
-
-/**
- * ktmk_ioc_usage() - TMK_IOC_USAGE
- * @ucmd: the command
+ * ktmk_group_lock_nearest() - the caller's group, or whom its charges would reach
+ * @id: set to the id of the caller's cgroup
  *
  * Asking must not create anything, so a group that tmk does not know yet is
  * answered for by its nearest ancestor that it knows.
  *
- * Return: 0, -EINVAL or -EFAULT.
+ * Context: may sleep; no group comes or goes until ktmk_group_unlock().
+ * Return: a group; it is the caller's own if its id is @id.
  */
-int ktmk_ioc_usage(struct ktmk_ucmd *ucmd)
+struct ktmk_group *ktmk_group_lock_nearest(u64 *id)
 {
-	struct tmk_ioc_usage *cmd = ucmd->cmd;
-	struct cgroup *cgrp, *known;
+	struct cgroup *cgrp = cgroup_get_current(), *known;
 	struct ktmk_group *group;
 
-	if (cmd->flags)
-		return -EINVAL;
-
-	ktmk_poll_seen(ucmd->file, true);
-	cgrp = cgroup_get_current();
-	cmd->out_cgroup_id = cgroup_id(cgrp);
-	cmd->out_current = 0;
-	cmd->out_peak = 0;
-	cmd->out_max = KTMK_UNLIMITED;
-	cmd->out_physical_current = 0;
-	cmd->out_physical_peak = 0;
-	cmd->out_physical_max = KTMK_UNLIMITED;
-
+	*id = cgroup_id(cgrp);
 	mutex_lock(&ktmk_groups_lock);
 	for (known = cgrp; !(group = group_lookup(known));)
 		known = cgroup_parent(known);
-	if (known == cgrp) {
-		struct ktmk_counter *total = &group->counter[KTMK_TOTAL];
-		struct ktmk_counter *phys = &group->counter[KTMK_PHYSICAL];
-
-		cmd->out_current = ktmk_counter_read(total);
-		cmd->out_peak = ktmk_counter_peak(total);
-		cmd->out_max = ktmk_counter_max(total);
-		cmd->out_physical_current = ktmk_counter_read(phys);
-		cmd->out_physical_peak = ktmk_counter_peak(phys);
-		cmd->out_physical_max = ktmk_counter_max(phys);
-	}
-	usage_tightest(group, KTMK_TOTAL, &cmd->out_tight_cgroup,
-		       &cmd->out_tight_current, &cmd->out_tight_max);
-	usage_tightest(group, KTMK_PHYSICAL, &cmd->out_physical_tight_cgroup,
-		       &cmd->out_physical_tight_current,
-		       &cmd->out_physical_tight_max);
-	mutex_unlock(&ktmk_groups_lock);
+	/* It holds a cgroup of its own. */
 	cgroup_put(cgrp);
+	return group;
+}
 
-	return ktmk_ucmd_respond(ucmd, sizeof(*cmd));
+/**
+ * ktmk_group_unlock() - done with what ktmk_group_lock_nearest() returned
+ */
+void ktmk_group_unlock(void)
+{
+	mutex_unlock(&ktmk_groups_lock);
 }
 
 /**

@@ -348,8 +348,8 @@ int ktmk_group_set_max(struct ktmk_group *group, enum ktmk_counter_id id,
 int ktmk_group_set_max_by_path(const char *path, enum ktmk_counter_id id,
 			       u64 max);
 int ktmk_group_set_owner_by_path(const char *path, kuid_t owner);
-void ktmk_group_news(u64 *refused, u64 *room);
-int ktmk_ioc_usage(struct ktmk_ucmd *ucmd);
+struct ktmk_group *ktmk_group_lock_nearest(u64 *id);
+void ktmk_group_unlock(void);
 struct ktmk_group *ktmk_group_root(void);
 int ktmk_group_init(u64 max, u64 physical_max);
 void ktmk_group_exit(void);
@@ -364,6 +364,10 @@ static inline u64 ktmk_group_id(const struct ktmk_group *group)
 {
 	return cgroup_id(group->cgrp);
 }
+
+/* usage.c */
+void ktmk_usage_news(u64 *refused, u64 *room);
+int ktmk_ioc_usage(struct ktmk_ucmd *ucmd);
 
 /* delegate.c */
 kuid_t ktmk_group_owner(const struct ktmk_group *group);

@@ -57,7 +57,7 @@ void ktmk_poll_seen(struct file *file, bool refusals)
 	struct ktmk_client *client = file->private_data;
 	u64 refused, room;
 
-	ktmk_group_news(&refused, &room);
+	ktmk_usage_news(&refused, &room);
 	atomic64_set(&client->room, room);
 	if (refusals)
 		atomic64_set(&client->refused, refused);
@@ -77,7 +77,7 @@ __poll_t ktmk_poll(struct file *file, struct poll_table_struct *wait)
 	__poll_t mask = 0;
 
 	poll_wait(file, &ktmk_poll_wait, wait);
-	ktmk_group_news(&refused, &room);
+	ktmk_usage_news(&refused, &room);
 	if (atomic64_read(&client->refused) != refused)
 		mask |= EPOLLPRI;
 	if (atomic64_read(&client->room) != room)
