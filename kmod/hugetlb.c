@@ -251,11 +251,12 @@ static struct vfsmount *__init hugetlb_mount_create(u64 page_size)
 {
 	struct file_system_type *type = get_fs_type("hugetlbfs");
 	struct vfsmount *mnt;
-	char options[40];
+	char options[48];
 
 	if (!type || !hugetlb_size_plausible(page_size))
 		return NULL;
-	snprintf(options, sizeof(options), "pagesize=%lluM,size=0",
+	/* A file is made with the caller's rights; nobody can reach the root. */
+	snprintf(options, sizeof(options), "pagesize=%lluM,size=0,mode=777",
 		 page_size >> 20);
 	mnt = vfs_kern_mount(type, SB_KERNMOUNT, "tmk", options);
 	if (IS_ERR(mnt))

@@ -6,6 +6,8 @@
  */
 #include "tmk_util.h"
 
+#include <grp.h>
+
 FIXTURE(uapi)
 {
 	int dev;
@@ -362,6 +364,42 @@ TEST_F(uapi, compat_callers_use_the_same_layout)
 	EXPECT_EQ(8192, info->out_length);
 	EXPECT_EQ(-EINVAL, compat_ioctl32(self->dev, TMK_IOC_INFO, low + 2048));
 	close(fd);
+}
+
+/* Who was given the device may have every kind, whoever that is. */
+TEST(no_privilege_is_needed)
+{
+	unsigned int kind;
+	int dev = device_open();
+	pid_t pid;
+
+	ASSERT_GE(dev, 0);
+	ASSERT_EQ(0, write_text("/proc/sys/vm/nr_hugepages", "1"));
+	for (kind = TMK_IOC_KIND_PINNED; kind <= TMK_IOC_KIND_FILE; kind++) {
+		struct tmk_ioc_region_create c = create_cmd(kind, PAGE_BYTES);
+		char *p;
+
+		pid = fork();
+		if (!pid) {
+			if (setgroups(0, NULL) || setgid(65534) ||
+			    setuid(65534))
+				_exit(255);
+			if (kind == TMK_IOC_KIND_FILE)
+				c.backing_fd =
+					syscall(SYS_memfd_create, "u", 0);
+			if (create(dev, &c) < 0)
+				_exit(errno);
+			p = map(c.out_fd, c.out_length);
+			if (p == MAP_FAILED)
+				_exit(errno);
+			memset(p, 1, c.out_length);
+			_exit(0);
+		}
+		EXPECT_EQ(0, wait_status(pid));
+	}
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, write_text("/proc/sys/vm/nr_hugepages", "0"));
+	close(dev);
 }
 
 TEST(nobody_without_permission)
