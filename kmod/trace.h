@@ -17,6 +17,22 @@
 
 #include "ktmk.h"
 
+/*
+ * Tools read the events' formats, in which the names of our enums mean nothing to
+ * them: have the values put there.
+ */
+TRACE_DEFINE_ENUM(TMK_IOC_KIND_PINNED);
+TRACE_DEFINE_ENUM(TMK_IOC_KIND_HUGE);
+TRACE_DEFINE_ENUM(TMK_IOC_KIND_HUGETLB);
+TRACE_DEFINE_ENUM(TMK_IOC_KIND_FILE);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_MAX);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_PHYSICAL_MAX);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_MEMCG);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_MEMORY);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_HUGE);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_POOL);
+TRACE_DEFINE_ENUM(TMK_IOC_REFUSAL_HUGETLB_MAX);
+
 #define ktmk_show_kind(kind)                                 \
 	__print_symbolic(kind, { TMK_IOC_KIND_PINNED, "pinned" }, \
 			 { TMK_IOC_KIND_HUGE, "huge" },      \
