@@ -1,95 +1,148 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Copyright (c) 2026 the tmk authors */
-/* /sys/kernel/tmk has the files that its ABI file lists, and no others. */
+/*
+ * /sys/kernel/tmk has the files that doc/abi/sysfs-kernel-tmk describes, with the
+ * modes that it says, and no others. The machine brings that file along.
+ */
 #include "cg_util.h"
 
 #include <dirent.h>
 
-struct file {
-	const char *name;
+#define ABI "/vm/abi"
+#define GROUP_DIR SYSFS "/cgroups/<id>/"
+
+/* An entry that is a file. */
+struct entry {
+	char what[128];
 	mode_t mode;
+	bool seen;
 };
 
-static const struct file group_files[] = {
-	{ "path", 0444 },
-	{ "online", 0444 },
-	{ "owner", 0444 },
-	{ "current", 0444 },
-	{ "peak", 0644 },
-	{ "max", 0644 },
-	{ "physical_current", 0444 },
-	{ "physical_peak", 0644 },
-	{ "physical_max", 0644 },
-	{ "by_kind", 0444 },
-	{ "events", 0444 },
-	{ "events.local", 0444 },
-};
+static struct entry entries[64];
+static size_t entries_nr;
 
-static const struct file machine_files[] = {
-	{ "control", 0200 },
-	{ "version", 0444 },
-	{ "populate", 0444 },
-};
-
-#define NR(a) (sizeof(a) / sizeof((a)[0]))
-
-static const struct file *find(const struct file *files, size_t nr,
-			       const char *name)
+static mode_t mode_of(const char *description)
 {
+	static const struct {
+		const char *word;
+		mode_t mode;
+	} modes[] = { { "(RO)", 0444 }, { "(RW)", 0644 }, { "(WO)", 0200 } };
 	size_t i;
 
-	for (i = 0; i < nr; i++)
-		if (!strcmp(files[i].name, name))
-			return &files[i];
+	for (i = 0; i < 3; i++)
+		if (!strncmp(description, modes[i].word, 4))
+			return modes[i].mode;
+	return 0;
+}
+
+/* Read the ABI file; what has no mode is a directory or a link. */
+static bool abi_read(void)
+{
+	char line[512], what[128] = "";
+	FILE *f = fopen(ABI, "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		mode_t mode = mode_of(line + strspn(line, "\t"));
+
+		if (sscanf(line, "What: %127s", what) == 1 || !mode || !*what)
+			continue;
+		ASSERT_LT(entries_nr, sizeof(entries) / sizeof(entries[0]));
+		strcpy(entries[entries_nr].what, what);
+		entries[entries_nr++].mode = mode;
+		*what = '\0';
+	}
+	if (f)
+		fclose(f);
+	return entries_nr;
+}
+
+static struct entry *entry_find(const char *prefix, const char *name)
+{
+	char what[PATH_MAX];
+	size_t i;
+
+	snprintf(what, sizeof(what), "%s%s", prefix, name);
+	for (i = 0; i < entries_nr; i++)
+		if (!strcmp(entries[i].what, what))
+			return &entries[i];
 	return NULL;
 }
 
-/* Count the files of @dir; complain about those that should not be there. */
-static size_t check_dir(const char *dir, bool is_machine)
+/* The files of @dir are entries that begin with @prefix, or with @other. */
+static void check_dir(const char *dir, const char *prefix, const char *other)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
-	size_t seen = 0;
 
 	ASSERT_NE(NULL, d);
 	while ((e = readdir(d))) {
-		const struct file *f;
+		struct entry *entry;
 		char path[PATH_MAX];
 		struct stat st;
 
 		if (e->d_type != DT_REG)
 			continue;
-		f = find(group_files, NR(group_files), e->d_name);
-		if (!f && is_machine)
-			f = find(machine_files, NR(machine_files), e->d_name);
-		if (!f) {
+		entry = entry_find(prefix, e->d_name);
+		if (!entry && other)
+			entry = entry_find(other, e->d_name);
+		if (!entry) {
 			TH_LOG("%s/%s is not documented", dir, e->d_name);
-			EXPECT_TRUE(f);
+			EXPECT_TRUE(entry);
 			continue;
 		}
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		EXPECT_EQ(0, stat(path, &st));
-		EXPECT_EQ(f->mode, st.st_mode & 07777);
-		seen++;
+		EXPECT_EQ(entry->mode, st.st_mode & 07777);
+		entry->seen = true;
 	}
 	closedir(d);
-	return seen;
+}
+
+/* @dir has as many files as there are entries that begin with @prefix. */
+static void check_whole(const char *dir, const char *prefix)
+{
+	size_t i;
+
+	for (i = 0; i < entries_nr; i++) {
+		char path[PATH_MAX];
+		const char *name = entries[i].what + strlen(prefix);
+
+		if (strncmp(entries[i].what, prefix, strlen(prefix)) != 0 ||
+		    strchr(name, '/'))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		if (access(path, F_OK))
+			TH_LOG("%s is not there", path);
+		EXPECT_EQ(0, access(path, F_OK));
+	}
 }
 
 TEST(files_and_modes)
 {
 	struct holder h;
 	char path[PATH_MAX];
+	size_t i;
 
-	EXPECT_EQ(NR(group_files) + NR(machine_files), check_dir(SYSFS, true));
+	if (!abi_read())
+		SKIP(return, "the ABI file is not in this machine");
+	check_dir(SYSFS, SYSFS "/", GROUP_DIR);
+	check_whole(SYSFS, SYSFS "/");
+	check_whole(SYSFS, GROUP_DIR);
+	check_dir(SYSFS "/pool", SYSFS "/pool/", NULL);
 	ASSERT_EQ(0, cg_create("/files"));
 	h = hold("/files", TMK_IOC_KIND_PINNED, 1);
 	ASSERT_EQ(0, h.err);
 	tmk_path(path, cg_id("/files"), NULL);
-	EXPECT_EQ(NR(group_files), check_dir(path, false));
+	check_dir(path, GROUP_DIR, NULL);
+	check_whole(path, GROUP_DIR);
 	let_go(&h);
 	EXPECT_TRUE(settles(0));
 	EXPECT_EQ(0, cg_destroy("/files"));
+	for (i = 0; i < entries_nr; i++) {
+		if (!entries[i].seen)
+			TH_LOG("%s was not seen", entries[i].what);
+		EXPECT_TRUE(entries[i].seen);
+	}
 }
 
 TEST(the_machine_is_the_root_group)
