@@ -7,6 +7,7 @@
 #include "cg_util.h"
 
 #include <setjmp.h>
+#include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 
@@ -243,6 +244,28 @@ TEST_F(file, full_is_said_at_once)
 	EXPECT_EQ(9, c);
 }
 
+/* A file system that becomes read-only, with a region there and without. */
+TEST_F(file, read_only)
+{
+	int fd = create_file(self->dev, self->file, BYTES), ro;
+
+	ASSERT_GE(fd, 0);
+	close(self->file);
+	/* A region is one that writes. */
+	test_err(EBUSY, mount(NULL, DIR, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY,
+			      NULL));
+	close(fd);
+	EXPECT_TRUE(settles(0));
+	ASSERT_EQ(0, mount(NULL, DIR, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY,
+			   NULL));
+	self->file = open(DIR "/data", O_RDWR | O_CLOEXEC);
+	EXPECT_EQ(-1, self->file);
+	ro = open(DIR "/data", O_RDONLY | O_CLOEXEC);
+	ASSERT_GE(ro, 0);
+	test_err(EACCES, create_file(self->dev, ro, BYTES));
+	close(ro);
+}
+
 TEST_F(file, a_mapping_does_not_grow_beyond_the_region)
 {
 	int fd = create_file(self->dev, self->file, MIB);
@@ -356,14 +379,39 @@ TEST_F(file, no_program_from_a_noexec_file_system)
 	close(fd);
 }
 
+TEST(sizes_that_no_file_has)
+{
+	static const uint64_t sizes[] = {
+		1ULL << 50,	  (1ULL << 62) - 1,  1ULL << 62,
+		INT64_MAX - 8191, INT64_MAX - 4096,  INT64_MAX,
+		1ULL << 63,	  UINT64_MAX - 4095, UINT64_MAX,
+	};
+	int dev = device_open();
+	int tmp = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct stat st;
+	size_t i;
+
+	ASSERT_EQ(0, ftruncate(tmp, MIB));
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		EXPECT_EQ(-1, create_file(dev, tmp, sizes[i]));
+		EXPECT_TRUE(errno == EFBIG || errno == ENOSPC ||
+			    errno == EDQUOT || errno == EOVERFLOW);
+		EXPECT_EQ(0, fstat(tmp, &st));
+		EXPECT_EQ(MIB, st.st_size);
+		EXPECT_TRUE(settles(0));
+	}
+	close(tmp);
+	close(dev);
+}
+
 TEST(what_is_no_file_to_be_had)
 {
 	int dev = device_open();
 	int region = create_simple(dev, TMK_IOC_KIND_PINNED, MIB);
 	int memfd = syscall(SYS_memfd_create, "m", 0);
 	int huge = syscall(SYS_memfd_create, "h", 4 /* MFD_HUGETLB */);
+	struct tmk_ioc_region_dmabuf buf = { .size = sizeof(buf) };
 	int pair[2], pipes[2], fd, inner;
-	struct tmk_ioc_region_create c;
 
 	ASSERT_GE(memfd, 0);
 	ASSERT_EQ(0, pipe(pipes));
@@ -389,15 +437,34 @@ TEST(what_is_no_file_to_be_had)
 	fd = open("/tmp", O_PATH);
 	test_err(EBADF, create_file(dev, fd, MIB));
 	close(fd);
+	fd = epoll_create1(0);
+	test_err(EINVAL, create_file(dev, fd, MIB));
+	close(fd);
+	ASSERT_EQ(0, ioctl(region, TMK_IOC_REGION_DMABUF, &buf));
+	test_err(EINVAL, create_file(dev, buf.out_fd, MIB));
+	close(buf.out_fd);
+	/* A regular file that can be mapped, whose space nobody can reserve. */
+	fd = (int)syscall(SYS_memfd_secret, 0);
+	if (fd >= 0)
+		test_err(EOPNOTSUPP, create_file(dev, fd, MIB));
+	close(fd);
 
 	/* A file region is no file to make another of, either. */
 	inner = create_file(dev, memfd, MIB);
 	ASSERT_GE(inner, 0);
 	test_err(EINVAL, create_file(dev, inner, MIB));
 	close(inner);
+	close(region);
+	EXPECT_TRUE(settles(0));
+	close(dev);
+}
 
-	c = create_cmd(TMK_IOC_KIND_FILE, MIB);
-	c.backing_fd = memfd;
+TEST(fields_that_a_file_does_not_have)
+{
+	struct tmk_ioc_region_create c = create_cmd(TMK_IOC_KIND_FILE, MIB);
+	int dev = device_open();
+
+	c.backing_fd = (int)syscall(SYS_memfd_create, "m", 0);
 	c.node = 0;
 	test_err(EOPNOTSUPP, create(dev, &c));
 	c.node = TMK_IOC_NODE_ANY;
@@ -406,9 +473,9 @@ TEST(what_is_no_file_to_be_had)
 	c.page_size = PAGE_BYTES;
 	EXPECT_GE(create(dev, &c), 0);
 	close(c.out_fd);
-	close(region);
-	EXPECT_TRUE(settles(0));
-	EXPECT_EQ(-1, create_file(dev, memfd, 1ULL << 62));
+	c.flags = TMK_IOC_REGION_F_TRIM;
+	test_err(EOPNOTSUPP, create(dev, &c));
+	close(c.backing_fd);
 	EXPECT_TRUE(settles(0));
 	close(dev);
 }
