@@ -105,6 +105,63 @@ TEST_TIMEOUT(threads_create_and_close, 120)
 	EXPECT_TRUE(settles(0));
 }
 
+#define PAIRS 50000
+
+/*
+ * Charged, then refused by a file that is not there, so that a charge and its
+ * return is all that is done. Return: how often that was not so.
+ */
+static int charge_and_return(int dev, int nr)
+{
+	struct tmk_ioc_region_create c = create_cmd(TMK_IOC_KIND_FILE, 1);
+	int bad = 0;
+
+	c.backing_fd = 1000;
+	for (; nr; nr--)
+		bad += create(dev, &c) >= 0 ||
+		       (errno != EBADF && errno != EDQUOT);
+	return bad;
+}
+
+/* Hundreds of thousands of charges, from all processors, in nested groups. */
+TEST_TIMEOUT(nothing_drifts, 120)
+{
+	static const char *const groups[] = { "/drift", "/drift/a",
+					      "/drift/a/b" };
+	int nr = PAIRS / (int)tap_slow(), dev = device_open(), i;
+	struct holder keep;
+	pid_t pids[4];
+
+	ASSERT_GE(dev, 0);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, cg_create(groups[i]));
+	/* Now and then one of three finds no room. */
+	ASSERT_EQ(0, tmk_limit("/drift/a", "max", "12K"));
+	keep = hold("/drift/a/b", TMK_IOC_KIND_PINNED, PAGE_BYTES);
+	ASSERT_EQ(0, keep.err);
+	for (i = 0; i < 4; i++) {
+		pids[i] = fork();
+		if (!pids[i])
+			_exit(cg_enter(groups[i % 3]) ||
+			      charge_and_return(dev, nr));
+	}
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0, wait_status(pids[i]));
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(PAGE_BYTES, tmk_number(cg_id(groups[i]), "current"));
+		EXPECT_EQ(PAGE_BYTES,
+			  tmk_number(cg_id(groups[i]), "physical_current"));
+	}
+	EXPECT_EQ(PAGE_BYTES, machine("current"));
+	EXPECT_EQ(0, read_key(SYSFS "/by_kind", "file"));
+	EXPECT_EQ(PAGE_BYTES, read_key(SYSFS "/by_kind", "pinned"));
+	let_go(&keep);
+	EXPECT_TRUE(settles(0));
+	ASSERT_EQ(0, tmk_limit("/drift/a", "max", "max"));
+	for (i = 2; i >= 0; i--)
+		EXPECT_EQ(0, cg_destroy(groups[i]));
+}
+
 /* Groups come and go under the feet of those who are charged. */
 TEST_TIMEOUT(groups_are_removed_meanwhile, 120)
 {

@@ -264,6 +264,53 @@ TEST_F(uapi, every_wrong_field_of_create)
 	EXPECT_EQ(before, machine("current"));
 }
 
+/* Lengths and places at the ends of what 64 bits can say, for every kind. */
+TEST_F(uapi, numbers_near_the_end)
+{
+	static const uint64_t ends[] = {
+		1ULL << 62,
+		(1ULL << 62) + 1,
+		INT64_MAX - HUGE_BYTES,
+		INT64_MAX - PAGE_BYTES,
+		INT64_MAX - 4094,
+		INT64_MAX - 1,
+		INT64_MAX,
+		1ULL << 63,
+		(1ULL << 63) + PAGE_BYTES,
+		UINT64_MAX - 4095,
+		UINT64_MAX - 1,
+		UINT64_MAX,
+	};
+	const size_t nr = sizeof(ends) / sizeof(ends[0]);
+	struct tmk_ioc_region_trim t = { .size = sizeof(t) };
+	unsigned long long before = machine("current");
+	unsigned int kind;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		for (kind = TMK_IOC_KIND_PINNED; kind <= TMK_IOC_KIND_HUGETLB;
+		     kind++) {
+			EXPECT_EQ(-1, create_simple(self->dev, kind, ends[i]));
+			EXPECT_TRUE(errno == EOVERFLOW || errno == EDQUOT);
+		}
+		t.offset = ends[i];
+		t.length = PAGE_BYTES;
+		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_TRIM, &t));
+		t.offset = 0;
+		t.length = ends[i];
+		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_TRIM, &t));
+		/* Together they are as much as the region has. */
+		t.offset = ends[i] & ~(PAGE_BYTES - 1);
+		t.length = PAGE_BYTES - t.offset;
+		test_err(EINVAL, ioctl(self->region, TMK_IOC_REGION_TRIM, &t));
+		EXPECT_EQ(MAP_FAILED,
+			  mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED,
+			       self->region,
+			       (off_t)(ends[i] & ~(PAGE_BYTES - 1))));
+	}
+	EXPECT_EQ(before, machine("current"));
+}
+
 TEST_F(uapi, good_corner_values_of_create)
 {
 	struct tmk_ioc_region_create c = create_cmd(TMK_IOC_KIND_HUGE, 1);
