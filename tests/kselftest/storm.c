@@ -16,6 +16,18 @@
 #define NOISE (24 * MIB)
 #define WORKERS 4
 
+/* How often the workers of all rounds got so far; shared with them. */
+static struct {
+	unsigned long passed;
+	unsigned long trimmed;
+	unsigned long filled; /* holes that were touched */
+} * deeds;
+
+static void did(unsigned long *deed)
+{
+	__atomic_add_fetch(deed, 1, __ATOMIC_RELAXED);
+}
+
 static int rounds(void)
 {
 	const char *text = getenv("TMK_STORM_ROUNDS");
@@ -37,6 +49,7 @@ static void pass(int fd)
 		p = map(got, HUGE_BYTES);
 		if (p != MAP_FAILED) {
 			p[1] = 1;
+			did(&deeds->passed);
 			munmap(p, HUGE_BYTES);
 		}
 		close(got);
@@ -45,28 +58,44 @@ static void pass(int fd)
 	close(pair[1]);
 }
 
+/* Make a hole, and fill it by a call that only fails where an access kills. */
+static void trim(int fd, int zero, char *p)
+{
+	struct tmk_ioc_region_trim cmd = { .size = sizeof(cmd),
+					   .length = HUGE_BYTES };
+
+	if (ioctl(fd, TMK_IOC_REGION_TRIM, &cmd))
+		return;
+	did(&deeds->trimmed);
+	if (p != MAP_FAILED && read(zero, p, 1) == 1)
+		did(&deeds->filled);
+}
+
 /* All of it again and again until somebody kills the process. */
 static void work(unsigned int n)
 {
+	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	int dev = device_open();
 
 	for (;; n++) {
 		unsigned int kind = n % 2 ? TMK_IOC_KIND_PINNED :
 					    TMK_IOC_KIND_HUGE;
 		size_t bytes = (n % 4 + 1) * HUGE_BYTES;
-		struct tmk_ioc_region_trim trim = { .size = sizeof(trim),
-						    .length = HUGE_BYTES };
-		int fd = create_simple(dev, kind, bytes);
-		char *p;
+		struct tmk_ioc_region_create c = create_cmd(kind, bytes);
 		size_t i;
+		char *p;
+		int fd;
 
+		c.flags = n / 2 % 2 ? TMK_IOC_REGION_F_TRIM : 0;
+		fd = create(dev, &c);
 		if (fd < 0)
 			continue;
 		p = map(fd, bytes);
 		for (i = 0; p != MAP_FAILED && i < bytes; i += PAGE_BYTES)
 			p[i] = 1;
 		pass(fd);
-		ioctl(fd, TMK_IOC_REGION_TRIM, &trim);
+		if (c.flags)
+			trim(fd, zero, p);
 		if (p != MAP_FAILED && n % 3)
 			munmap(p, bytes);
 		else if (p != MAP_FAILED)
@@ -130,17 +159,29 @@ static bool memory_is_back(unsigned long before)
 	return false;
 }
 
+static void deeds_begin(void)
+{
+	deeds = mmap(NULL, sizeof(*deeds), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)deeds);
+}
+
 TEST_TIMEOUT(killed_in_groups_that_go, 120)
 {
 	unsigned long before;
 	int round, nr = rounds();
 
+	deeds_begin();
 	/* What the first round makes stays: caches, per-CPU lists. */
 	one_round(0);
 	ASSERT_TRUE(settles(0));
 	before = free_now();
-	for (round = 1; round <= nr; round++)
+	/* As often as was asked for, and until all of it has been done. */
+	for (round = 1; round <= nr || !deeds->passed || !deeds->filled;
+	     round++)
 		one_round(round);
+	TH_LOG("%d rounds: %lu passed on, %lu trimmed, %lu filled again",
+	       round - 1, deeds->passed, deeds->trimmed, deeds->filled);
 	EXPECT_TRUE(settles(0));
 	EXPECT_TRUE(memory_is_back(before));
 }
@@ -172,6 +213,7 @@ TEST_TIMEOUT(killed_while_others_are_swapped_out, 120)
 
 	if (!swap)
 		SKIP(return, "this machine has no swap");
+	deeds_begin();
 	before = free_now();
 	pid = eater(meminfo("MemAvailable:") - 64 * MIB + swap / 2);
 	for (round = 1; round <= nr; round++)
