@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Copyright (c) 2026 the tmk authors */
 /*
- * What an operator does to the whole machine: suspend it, and take memory out of
- * it. A region stays what it is and where it is.
+ * What an operator does to the whole machine: suspend it, hibernate it, and take
+ * memory out of it. A region stays what it is and where it is.
  */
 #include "tmk_util.h"
 
@@ -126,6 +126,93 @@ TEST_F_TIMEOUT(power, its_memory_cannot_go_offline, 100)
 		EXPECT_EQ(before, frame(self->p + i));
 	}
 	EXPECT_LT(0, tried);
+}
+
+static bool can_hibernate(void)
+{
+	return meminfo("SwapTotal:") &&
+	       !write_text("/sys/power/disk", "test_resume");
+}
+
+/* A mapped region in which each page has its number. */
+static char *numbered(int *fd, int dev, unsigned int kind, size_t bytes)
+{
+	char *p;
+	size_t i;
+
+	*fd = create_simple(dev, kind, bytes);
+	ASSERT_GE(*fd, 0);
+	p = map(*fd, bytes);
+	ASSERT_NE(MAP_FAILED, (void *)p);
+	for (i = 0; i < bytes; i += PAGE_BYTES)
+		*(size_t *)(p + i) = i;
+	return p;
+}
+
+static size_t lost(const char *p, size_t bytes)
+{
+	size_t i, nr = 0;
+
+	for (i = 0; i < bytes; i += PAGE_BYTES)
+		nr += *(const size_t *)(p + i) != i;
+	return nr;
+}
+
+/*
+ * The image is written to swap, read back, and the machine goes on from there.
+ * Before Linux 6.4 it cannot be read back while it is the machine's own swap, and the
+ * machine goes on from where it wrote it.
+ */
+TEST_TIMEOUT(hibernating_keeps_it, 120)
+{
+	static const unsigned int kinds[] = { TMK_IOC_KIND_PINNED,
+					      TMK_IOC_KIND_HUGE };
+	const size_t bytes = 16 * MIB;
+	int dev = device_open(), fd[2], i, err;
+	uint64_t before[2];
+	char *p[2];
+
+	if (!can_hibernate())
+		SKIP(return,
+			   "nothing to hibernate to; tests/vm/power.sh has it");
+	for (i = 0; i < 2; i++) {
+		p[i] = numbered(&fd[i], dev, kinds[i], bytes);
+		before[i] = frame(p[i]);
+	}
+	err = write_text("/sys/power/state", "disk");
+	EXPECT_TRUE(!err || err == -EBUSY);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, lost(p[i], bytes));
+		EXPECT_EQ(before[i], frame(p[i]));
+		EXPECT_EQ(bytes, region_info(fd[i]).out_physical);
+		munmap(p[i], bytes);
+		close(fd[i]);
+	}
+	EXPECT_TRUE(settles(0));
+	close(dev);
+}
+
+/* The image has to fit into the other half of memory. */
+TEST_TIMEOUT(too_much_to_hibernate, 120)
+{
+	size_t bytes =
+		meminfo("MemTotal:") / 100 * 54 / HUGE_BYTES * HUGE_BYTES;
+	int dev = device_open(), fd;
+	char old[64], *p;
+
+	if (!can_hibernate())
+		SKIP(return,
+			   "nothing to hibernate to; tests/vm/power.sh has it");
+	ASSERT_GT(read_text(SYSFS "/physical_max", old, sizeof(old)), 0);
+	ASSERT_EQ(0, write_text(SYSFS "/physical_max", "max"));
+	p = numbered(&fd, dev, TMK_IOC_KIND_HUGE, bytes);
+	EXPECT_EQ(-ENOMEM, write_text("/sys/power/state", "disk"));
+	EXPECT_EQ(0, lost(p, bytes));
+	munmap(p, bytes);
+	close(fd);
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, write_text(SYSFS "/physical_max", old));
+	close(dev);
 }
 
 TEST_HARNESS_MAIN
