@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,10 +19,13 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/tmk.h>
+#include <linux/userfaultfd.h>
 
 #include "../../harness/fdpass.h"
 
@@ -341,26 +345,127 @@ static long do_file_calls(const uint32_t *a)
 
 static long do_sysfs(const uint32_t *a)
 {
-	static const char *const files[] = { "control",	     "max",
-					     "physical_max", "by_kind",
-					     "current",	     "events",
-					     "peak",	     "physical_current",
-					     "cgroups/1/max" };
-	static const char *const texts[] = { "max",	    "1G",
-					     "/ max=64M",   "/ max=max",
-					     "/ a=b",	    "junk",
-					     "/none max=1", "" };
+	static const char *const files[] = { "control",
+					     "max",
+					     "physical_max",
+					     "by_kind",
+					     "current",
+					     "events",
+					     "peak",
+					     "physical_current",
+					     "cgroups/1/max",
+					     "pool/target",
+					     "pool/share",
+					     "pool/state",
+					     "pool/min_available",
+					     "physical_peak",
+					     "owner",
+					     "events.local" };
+	static const char *const texts[] = {
+		"max",	       "1G", "/ max=64M", "/ max=max", "/ a=b", "junk",
+		"/none max=1", "",   "/ owner=7", "8M",	       "0",	"50"
+	};
 	char path[128], buf[512];
-	const char *text = texts[a[1] % 8];
+	const char *text = texts[a[1] % 12];
 	long rc;
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/kernel/tmk/%s", files[a[0] % 9]);
+	snprintf(path, sizeof(path), "/sys/kernel/tmk/%s", files[a[0] % 16]);
 	fd = open(path, (a[2] & 1 ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	rc = a[2] & 1 ? write(fd, text, strlen(text)) :
 			read(fd, buf, sizeof(buf));
+	close(fd);
+	return rc;
+}
+
+static long do_poll(const uint32_t *a)
+{
+	struct pollfd p = { .fd = get_fd(a[0]), .events = (short)a[1] };
+
+	return poll(&p, 1, 0);
+}
+
+static long do_mbind(const uint32_t *a)
+{
+	unsigned long nodes = 1;
+
+	return syscall(SYS_mbind, maps[a[0] % SLOTS], (a[1] % 600 + 1) * PAGE,
+		       a[2] % 6, a[2] & 64 ? NULL : &nodes, 64UL,
+		       (a[2] >> 8) % 8);
+}
+
+static long do_advise_process(const uint32_t *a)
+{
+	struct iovec v = { maps[a[0] % SLOTS], (a[1] % 600 + 1) * PAGE };
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	long rc = syscall(SYS_process_madvise, fd, &v, 1, a[2] % 26, 0);
+
+	close(fd);
+	return rc;
+}
+
+/* From a mapping or a descriptor into a pipe, and away with it. */
+static long do_splice(const uint32_t *a)
+{
+	struct iovec v = { maps[a[0] % SLOTS], (a[1] % 600 + 1) * PAGE };
+	loff_t from = (loff_t)(size_of(a[1]) % MAP_BYTES);
+	int pipes[2];
+	long rc;
+
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
+		return -1;
+	if (a[2] & 1)
+		rc = vmsplice(pipes[1], &v, 1, a[2] & 2 ? SPLICE_F_GIFT : 0);
+	else
+		rc = splice(get_fd(a[0]), &from, pipes[1], NULL, MAP_BYTES,
+			    SPLICE_F_NONBLOCK);
+	/* Back into whatever the region's own descriptor makes of it. */
+	if (a[2] & 4)
+		splice(pipes[0], NULL, get_fd(a[0]), &from, PAGE,
+		       SPLICE_F_NONBLOCK);
+	close(pipes[0]);
+	close(pipes[1]);
+	return rc;
+}
+
+/*
+ * Registered, filled or continued, and let go within the call: nobody waits for
+ * an answer that does not come.
+ */
+static long do_userfault(const uint32_t *a)
+{
+	static char source[4 * PAGE] __attribute__((aligned(4096)));
+	uint64_t at = (uint64_t)maps[a[0] % SLOTS];
+	uint64_t len = (a[1] % 600 + 1) * PAGE;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { { at, len }, a[2] % 8, 0 };
+	struct uffdio_copy copy = { at, (uint64_t)source, PAGE, 0, 0 };
+	struct uffdio_zeropage zero = { { at, len }, 0, 0 };
+	struct uffdio_continue more = { { at, len }, 0, 0 };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	long rc = -1;
+
+	api.features = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM;
+	if (fd < 0)
+		return -1;
+	if (!ioctl(fd, UFFDIO_API, &api))
+		rc = ioctl(fd, UFFDIO_REGISTER, &reg);
+	switch (a[2] >> 8 & 3) {
+	case 0:
+		ioctl(fd, UFFDIO_COPY, &copy);
+		break;
+	case 1:
+		ioctl(fd, UFFDIO_ZEROPAGE, &zero);
+		break;
+	case 2:
+		ioctl(fd, UFFDIO_CONTINUE, &more);
+		break;
+	default:
+		madvise((void *)at, len, MADV_DONTNEED);
+		ioctl(fd, UFFDIO_UNREGISTER, &reg.range);
+	}
 	close(fd);
 	return rc;
 }
@@ -391,6 +496,11 @@ static const struct op {
 	{ "file", do_file },
 	{ "file_calls", do_file_calls },
 	{ "sysfs", do_sysfs },
+	{ "poll", do_poll },
+	{ "mbind", do_mbind },
+	{ "advise_process", do_advise_process },
+	{ "splice", do_splice },
+	{ "userfault", do_userfault },
 };
 #define OPS (sizeof(ops) / sizeof(ops[0]))
 
