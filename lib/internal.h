@@ -37,6 +37,7 @@ struct tmk__error_state {
 	char text[512];
 	struct tmk_refusal refusal;
 	bool refused; /* @refusal belongs to @text */
+	uint64_t refusals; /* that this thread has counted so far */
 };
 
 int tmk__error(int err, const char *fmt, ...) TMK__PRINTF(2, 3);

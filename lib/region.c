@@ -181,10 +181,8 @@ static int region_make_hard(void *arg)
 		return err;
 	if (!tmk__cache_drop())
 		return err;
-	err = region_make(region, device);
-	if (!err)
-		tmk__error_restore(&before);
-	return err;
+	tmk__error_restore(&before);
+	return region_make(region, device);
 }
 
 /* By name, but for what is kept for nobody. */

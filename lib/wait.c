@@ -165,6 +165,7 @@ static int turn(struct waiter *w, const struct timespec *end)
 }
 
 static int wait_turns(struct waiter *w, unsigned int ms,
+		      const struct tmk__error_state *before,
 		      int (*attempt)(void *arg), void *arg, int err)
 {
 	struct timespec end;
@@ -180,6 +181,7 @@ static int wait_turns(struct waiter *w, unsigned int ms,
 			return tmk__error_wrap(err, "waited for %u ms", ms);
 		w->look = false;
 		pthread_mutex_unlock(&wait_lock);
+		tmk__error_restore(before);
 		err = attempt(arg);
 		pthread_mutex_lock(&wait_lock);
 		if (why || !worth_waiting(err))
@@ -221,13 +223,11 @@ int tmk__wait(int (*attempt)(void *arg), void *arg)
 	if (alone && tell)
 		tell();
 	pthread_mutex_lock(&wait_lock);
-	err = wait_turns(&w, ms, attempt, arg, err);
+	err = wait_turns(&w, ms, &before, attempt, arg, err);
 	dequeue(&w);
 	alone = !first;
 	pthread_mutex_unlock(&wait_lock);
 	if (alone && tell)
 		tell();
-	if (!err)
-		tmk__error_restore(&before);
 	return err;
 }

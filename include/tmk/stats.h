@@ -40,8 +40,8 @@ struct tmk_counter {
  * @max_bytes: the process limit on @total; TMK_UNLIMITED until the library is
  *	opened for the first time
  * @max_physical_bytes: the process limit on @physical
- * @refused: how often a limit refused; a request that then found another way,
- *	for example by dropping the reservation, counts as well
+ * @refused: requests that a limit refused; one that then found another way, for
+ *	example by dropping the reservation, does not count
  * @regions: regions alive
  * @regions_created: regions ever created: flat in a warmed-up loop
  * @backend_calls: system calls made by the library: flat in a warmed-up loop

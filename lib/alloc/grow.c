@@ -257,9 +257,11 @@ static uint64_t trim(uint32_t age_ms);
 static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		struct tmk__device *device, uint32_t pages, uint32_t align)
 {
+	struct tmk__error_state before;
 	struct place place;
 	int attempt = 0, err = 0;
 
+	tmk__error_save(&before);
 	for (;;) {
 		if (!err)
 			err = tmk__pages_room(heap, 4);
@@ -272,15 +274,14 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		if (err)
 			return err;
 		err = place_fill(heap, arena, device, &place);
-		if (err == -EAGAIN) {
+		if (err == -EAGAIN ||
+		    (refused(err) &&
+		     (attempt++ < 1 ||
+		      (attempt == 2 &&
+		       (trim(0) || tmk__cache_drop_initial()))))) {
+			tmk__error_restore(&before);
 			err = 0;
-			continue;
 		}
-		if (!refused(err))
-			continue;
-		if (attempt++ < 1 ||
-		    (attempt == 2 && (trim(0) || tmk__cache_drop_initial())))
-			err = 0;
 	}
 }
 

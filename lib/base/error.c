@@ -104,6 +104,7 @@ void tmk__refusal(enum tmk_limit limit, uint64_t asked, uint64_t used,
 		 where ? where : "");
 	last.refusal.holders_nr = 0;
 	refusal_pending = true;
+	last.refusals++;
 	atomic_fetch_add_explicit(&refusals, 1, memory_order_relaxed);
 }
 
@@ -119,7 +120,7 @@ void tmk__refusal_holders(const struct tmk_refusal *from)
 }
 
 /**
- * tmk__refusals() - how often a limit refused, in all threads
+ * tmk__refusals() - how many requests a limit refused, in all threads
  *
  * Return: the number.
  */
@@ -139,10 +140,15 @@ void tmk__error_save(struct tmk__error_state *state)
 
 /**
  * tmk__error_restore() - make a failure the last one again
- * @state: as saved
+ * @state: as saved by this thread
+ *
+ * What was refused since then has found another way, or is asked for once more:
+ * it does not count.
  */
 void tmk__error_restore(const struct tmk__error_state *state)
 {
+	atomic_fetch_sub_explicit(&refusals, last.refusals - state->refusals,
+				  memory_order_relaxed);
 	last = *state;
 	refusal_pending = false;
 }

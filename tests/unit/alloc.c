@@ -282,7 +282,9 @@ TEST(a_limit_takes_the_cache_first)
 	/* For a region, and for a block that does not fit beside it. */
 	ASSERT_EQ(0, create(&region, 16 * MIB, TMK_KIND_HUGE, 0));
 	p = NULL;
+	EXPECT_EQ(0, stats_now().refused);
 	EXPECT_EQ(-ENOMEM, tmk_alloc(&p, 12 * MIB, NULL));
+	EXPECT_EQ(1, stats_now().refused);
 	EXPECT_TRUE(says("cannot allocate 12.0 MiB"));
 	EXPECT_TRUE(says("TMK_MAX_BYTES"));
 	ASSERT_EQ(0, tmk_refusal_last(&refusal));

@@ -172,11 +172,18 @@ TEST(error_save_and_restore)
 
 	tmk__refusal(TMK_LIMIT_WORKSPACE, 1, 2, 3, "w");
 	tmk__error(-ENOMEM, "first");
+	EXPECT_EQ(1, tmk__refusals());
 	tmk__error_save(&state);
 	tmk__error(-EINVAL, "second");
+	tmk__refusal(TMK_LIMIT_MEMCG, 4, 5, 6, "/a");
+	tmk__error(-ENOMEM, "third");
+	EXPECT_EQ(2, tmk__refusals());
+	/* It found another way, so it was not refused. */
 	tmk__error_restore(&state);
+	EXPECT_EQ(1, tmk__refusals());
 	EXPECT_STREQ("first", tmk_error_last());
-	EXPECT_EQ(0, tmk_refusal_last(&r));
+	ASSERT_EQ(0, tmk_refusal_last(&r));
+	EXPECT_EQ(TMK_LIMIT_WORKSPACE, r.limit);
 }
 
 TEST(error_long_sentences_are_cut)

@@ -120,7 +120,9 @@ TEST(given_back_before_anything_is_refused)
 	/* What was got in the end is no failure. */
 	EXPECT_STREQ("", tmk_error_last());
 	EXPECT_EQ(-ENODATA, tmk_refusal_last(&r));
+	EXPECT_EQ(0, stats_now().refused);
 	EXPECT_EQ(-ENOMEM, create(&b, 14 * MIB, TMK_KIND_PINNED, 0));
+	EXPECT_EQ(1, stats_now().refused);
 	ASSERT_EQ(0, tmk_refusal_last(&r));
 	EXPECT_EQ(4 * MIB, r.used);
 	tmk_region_put(a);

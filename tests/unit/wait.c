@@ -75,6 +75,8 @@ TEST(time_is_up)
 	start = now_ms();
 	EXPECT_EQ(-ENOMEM, tmk_alloc(&p, MIB, NULL));
 	EXPECT_GE(now_ms() - start, 149);
+	/* However often it was tried, it is one request. */
+	EXPECT_EQ(1, stats_now().refused);
 	EXPECT_TRUE(says("waited for 150 ms"));
 	EXPECT_TRUE(says("TMK_MAX_BYTES"));
 	EXPECT_EQ(0, tmk_refusal_last(&r));
