@@ -431,6 +431,47 @@ int tmk_limits_get(struct tmk_limits *out)
 	return 0;
 }
 
+/* The process's own, which have room for what they allow less what is held. */
+static void limits_offer(struct tmk_limits_effective *out)
+{
+	struct tmk_limit_state own;
+	struct tmk_stats stats;
+
+	tmk__ledger_read(&stats);
+	tmk__room_set(&own, TMK_LIMIT_PROCESS, stats.total.current,
+		      stats.max_bytes, tmk__env_name(TMK__ENV_MAX_BYTES));
+	tmk__room_offer(&out->all, &own);
+	tmk__room_set(&own, TMK_LIMIT_PROCESS_PHYSICAL, stats.physical.current,
+		      stats.max_physical_bytes,
+		      tmk__env_name(TMK__ENV_MAX_PHYSICAL_BYTES));
+	tmk__room_offer(&out->physical, &own);
+}
+
+int tmk_limits_effective(struct tmk_limits_effective *out)
+{
+	struct tmk_limits_effective limits = { TMK__ROOM_NONE, TMK__ROOM_NONE,
+					       TMK__ROOM_NONE };
+	struct tmk__device *device;
+	int err;
+
+	if (!out)
+		return tmk__error(-EINVAL,
+				  "no struct tmk_limits_effective to fill in");
+	err = tmk__device_get(&device);
+	if (err)
+		return err;
+	limits_offer(&limits);
+	err = device->ops->limits(device->state, &limits);
+	tmk__device_put(device);
+	if (err)
+		return err;
+	/* What is on all bytes is on those in RAM, too. */
+	tmk__room_offer(&limits.physical, &limits.all);
+	tmk__room_offer(&limits.pinned, &limits.physical);
+	*out = limits;
+	return 0;
+}
+
 int tmk_limits_set(const struct tmk_limits *limits)
 {
 	struct tmk__device *device;

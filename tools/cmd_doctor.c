@@ -23,6 +23,7 @@ static const struct check {
 	{ "device", doctor_device, false },
 	{ "backend-dev", doctor_backend_dev, true },
 	{ "backend-user", doctor_backend_user, true },
+	{ "room", doctor_room, false },
 	{ "huge-pages", doctor_huge, false },
 	{ "huge-shmem", doctor_huge_shmem, false },
 	{ "hugetlb", doctor_hugetlb, false },

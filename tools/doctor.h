@@ -4,7 +4,7 @@
  * The findings of tmkctl doctor, and the functions that make them.
  *
  *	cmd_doctor.c     the list of checks, how it is printed, the exit code
- *	doctor_tmk.c     the module, its device, a trial of each backend
+ *	doctor_tmk.c     the module, its device, a trial of each backend, its limits
  *	doctor_system.c  what the kernel and the machine offer
  */
 #ifndef TMKCTL_DOCTOR_H
@@ -52,6 +52,7 @@ void doctor_module(struct tmkctl_finding *out, const struct tmkctl *ctl);
 void doctor_device(struct tmkctl_finding *out, const struct tmkctl *ctl);
 void doctor_backend_dev(struct tmkctl_finding *out, const struct tmkctl *ctl);
 void doctor_backend_user(struct tmkctl_finding *out, const struct tmkctl *ctl);
+void doctor_room(struct tmkctl_finding *out, const struct tmkctl *ctl);
 
 /* doctor_system.c */
 void doctor_kernel(struct tmkctl_finding *out, const struct tmkctl *ctl);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Copyright (c) 2026 the tmk authors */
 /*
- * Doctor's look at tmk itself: the module, its device, and whether each backend
- * hands out a region.
+ * Doctor's look at tmk itself: the module, its device, whether each backend hands
+ * out a region, and how much a program may have.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -154,4 +154,48 @@ void doctor_backend_user(struct tmkctl_finding *out, const struct tmkctl *ctl)
 	(void)ctl;
 	try_backend(out, TMK_BACKEND_USER,
 		    "correct what the sentence names (environment TMK_*)");
+}
+
+/* "12.0 GiB (tmk physical_max of /team: 4.0 GiB of 16.0 GiB in use)" */
+static void print_room(char *buf, size_t len,
+		       const struct tmk_limit_state *state)
+{
+	char room[24], used[24], max[24];
+
+	tmk_bytes_format(room, sizeof(room), state->room);
+	tmk_bytes_format(used, sizeof(used), state->used);
+	tmk_bytes_format(max, sizeof(max), state->max);
+	snprintf(buf, len, "%s (%s%s%s: %s of %s in use)", room,
+		 tmk_limit_name(state->limit), *state->where ? " of " : "",
+		 state->where, used, max);
+}
+
+/**
+ * doctor_room() - how much could a program have that is started here now?
+ * @out: the finding
+ * @ctl: unused: the library looks by itself
+ */
+void doctor_room(struct tmkctl_finding *out, const struct tmkctl *ctl)
+{
+	struct tmk_limits_effective limits;
+	char huge[220], pinned[220];
+
+	(void)ctl;
+	if (tmk_limits_effective(&limits)) {
+		doctor_found(out, TMKCTL_STATE_MISSING, "%s", tmk_error_last());
+		doctor_advise(out, "see the backends above");
+		return;
+	}
+	(void)tmk_close(); /* nothing is held */
+	print_room(huge, sizeof(huge), &limits.physical);
+	print_room(pinned, sizeof(pinned), &limits.pinned);
+	doctor_found(out,
+		     limits.physical.room < TRIAL_BYTES ? TMKCTL_STATE_LIMITED :
+							  TMKCTL_STATE_OK,
+		     "%s%s%s", huge,
+		     limits.pinned.room < limits.physical.room ? "; pinned " :
+								 "",
+		     limits.pinned.room < limits.physical.room ? pinned : "");
+	if (limits.physical.room < TRIAL_BYTES)
+		doctor_advise(out, "raise that limit, or free what is in use");
 }

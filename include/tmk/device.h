@@ -150,6 +150,51 @@ TMK_API int tmk_limits_get(struct tmk_limits *out);
 TMK_API int tmk_limits_set(const struct tmk_limits *limits);
 
 /**
+ * struct tmk_limit_state - a limit, and the room that it leaves
+ * @limit: which; TMK_LIMIT_NONE if nothing limits
+ * @max: its bytes; TMK_UNLIMITED if nothing limits
+ * @used: bytes in use under it, whoever has them
+ * @room: bytes that it would still grant; TMK_UNLIMITED if nothing limits
+ * @where: the cgroup's path, or the variable of a limit of this process; "" for
+ *	the machine
+ */
+struct tmk_limit_state {
+	enum tmk_limit limit;
+	uint64_t max;
+	uint64_t used;
+	uint64_t room;
+	char where[128];
+};
+
+/**
+ * struct tmk_limits_effective - the limits that requests meet first here
+ * @all: on all bytes: what binds file regions
+ * @physical: on those that occupy RAM, or on all bytes if that is tighter: what
+ *	binds huge regions
+ * @pinned: the same with RLIMIT_MEMLOCK where it binds: what binds pinned regions
+ */
+struct tmk_limits_effective {
+	struct tmk_limit_state all;
+	struct tmk_limit_state physical;
+	struct tmk_limit_state pinned;
+};
+
+/**
+ * tmk_limits_effective() - of all limits that apply, those with the least room
+ * @out: filled in
+ *
+ * They are the process's own, tmk's on the cgroup and its ancestors (with the
+ * module), every memory.max above the process, RLIMIT_MEMLOCK (without the module)
+ * and the machine's memory. Others may take the room before it is used. The room
+ * under memory.max is less what the kernel needs to keep track of memory. What
+ * the library keeps for nobody is in use, and yet given back before anything is
+ * refused: tmk_trim() makes it room. Pools of hugetlb pages are not looked at.
+ *
+ * Return: 0; what reading /proc/meminfo failed with; or as tmk_open().
+ */
+TMK_API int tmk_limits_effective(struct tmk_limits_effective *out);
+
+/**
  * tmk_wait_set() - have requests that a limit refuses wait for room
  * @wait_ms: how long each waits at most; 0, as it is at first, not at all;
  *	environment TMK_WAIT_MS

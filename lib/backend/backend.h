@@ -83,6 +83,13 @@ struct tmk__backend_ops {
 	void (*features)(void *state, struct tmk__features *out);
 
 	/*
+	 * Offer every limit that regions of this process meet, but for its own:
+	 * those on all bytes to @out->all, those on bytes in RAM to
+	 * @out->physical, those on locked ones to @out->pinned.
+	 */
+	int (*limits)(void *state, struct tmk_limits_effective *out);
+
+	/*
 	 * Make a region. kind, flags, node and bytes of @region are set, checked
 	 * and rounded; the rest is filled in. The memory is charged to whoever
 	 * the backend charges, zeroed, populated and mapped writable, with no
@@ -138,6 +145,21 @@ bool tmk__thp_works(char *why, size_t len);
 int tmk__file_region(int *out, const char *path, uint64_t bytes);
 uint64_t tmk__hugetlb_pool(uint64_t *free, uint64_t page);
 int tmk__hugetlb_refuse(int err, const struct tmk__backend_region *region);
+
+/* room.c */
+#define TMK__ROOM_NONE                                   \
+	((struct tmk_limit_state){ .max = TMK_UNLIMITED, \
+				   .room = TMK_UNLIMITED })
+
+void tmk__room_set(struct tmk_limit_state *out, enum tmk_limit limit,
+		   uint64_t used, uint64_t max, const char *where);
+void tmk__room_offer(struct tmk_limit_state *row,
+		     const struct tmk_limit_state *state);
+int tmk__room_machine(struct tmk_limit_state *out);
+void tmk__room_memcg(struct tmk_limit_state *out,
+		     const struct tmk__cgroup_mount *mount);
+int tmk__room_look(struct tmk_limits_effective *out,
+		   const struct tmk__cgroup_mount *mount);
 
 /* lock.c */
 int tmk__lock(void *data, uint64_t bytes, const char *what);

@@ -157,6 +157,33 @@ static void dev_close(void *state)
 	free(dev);
 }
 
+static int dev_limits(void *state, struct tmk_limits_effective *out)
+{
+	const struct dev *dev = state;
+	struct tmk_ioc_usage cmd = { .size = sizeof(cmd) };
+	struct tmk__cgroup_mount mount;
+	struct tmk_limit_state tight;
+	char where[sizeof(tight.where)];
+	int err;
+
+	err = dev_ioctl(dev->fd, TMK_IOC_USAGE, &cmd);
+	if (err)
+		return tmk__error(err, "cannot ask the module about limits: %s",
+				  strerror(-err));
+	tmk__cgroup_tmk_path(where, sizeof(where), cmd.out_tight_cgroup);
+	tmk__room_set(&tight, TMK_LIMIT_CGROUP, cmd.out_tight_current,
+		      cmd.out_tight_max, where);
+	tmk__room_offer(&out->all, &tight);
+	tmk__cgroup_tmk_path(where, sizeof(where),
+			     cmd.out_physical_tight_cgroup);
+	tmk__room_set(&tight, TMK_LIMIT_CGROUP_PHYSICAL,
+		      cmd.out_physical_tight_current,
+		      cmd.out_physical_tight_max, where);
+	tmk__room_offer(&out->physical, &tight);
+	(void)tmk__cgroup_find(&mount);
+	return tmk__room_look(out, &mount);
+}
+
 static enum tmk_limit limit_of(uint32_t refusal)
 {
 	switch (refusal) {
@@ -389,6 +416,7 @@ const struct tmk__backend_ops tmk__backend_dev = {
 	.open = dev_open,
 	.close = dev_close,
 	.features = dev_features,
+	.limits = dev_limits,
 	.region_create = dev_region_create,
 	.region_import = dev_region_import,
 	.region_destroy = dev_region_destroy,

@@ -69,45 +69,54 @@ static void user_close(void *state)
 	free(state);
 }
 
-/* Bytes with what the kernel needs to keep track of them, as memcg counts. */
-static uint64_t with_overhead(uint64_t bytes)
+static int user_limits(void *state, struct tmk_limits_effective *out)
 {
-	return bytes + bytes / 128 + (UINT64_C(512) << 10);
+	const struct user *user = state;
+	uint64_t page = tmk__page_bytes();
+	struct tmk_limit_state lock;
+
+	tmk__room_set(&lock, TMK_LIMIT_MEMLOCK, tmk__memlock_used(),
+		      tmk__lock_limit(), "RLIMIT_MEMLOCK");
+	/* The kernel counts it in pages. */
+	lock.room -= TMK__MIN(lock.room, lock.max % page);
+	if (!user->lock_huge)
+		tmk__room_offer(&out->pinned, &lock);
+	return tmk__room_look(out, &user->mount);
+}
+
+static int user_refuse(const struct tmk__backend_region *region,
+		       const struct tmk_limit_state *state)
+{
+	struct tmk_refusal r = {
+		.limit = state->limit,
+		.asked = region->bytes,
+		.used = state->used,
+		.max = state->max,
+	};
+
+	memcpy(r.where, state->where, sizeof(r.where));
+	return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind), &r);
 }
 
 /* Refuse what could only be had at somebody's expense. */
 static int user_room(const struct user *user,
 		     const struct tmk__backend_region *region)
 {
-	struct tmk_refusal r = { .asked = region->bytes };
-	uint64_t total, available;
-	struct tmk__memcg memcg;
+	struct tmk_limit_state state;
 	int err;
 
 	/* Of a pool of its own. */
 	if (region->kind == TMK_KIND_HUGETLB)
 		return 0;
-	err = tmk__meminfo(&total, &available);
+	err = tmk__room_machine(&state);
 	if (err)
 		return err;
-	if (region->bytes > available) {
-		r.limit = TMK_LIMIT_MEMORY;
-		r.used = total - TMK__MIN(total, available);
-		r.max = total;
-		return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind),
-				   &r);
-	}
-	if (tmk__cgroup_tightest(&memcg, &user->mount) ||
-	    memcg.max == TMK_UNLIMITED)
-		return 0;
-	if (memcg.used <= memcg.max &&
-	    with_overhead(region->bytes) <= memcg.max - memcg.used)
-		return 0;
-	r.limit = TMK_LIMIT_MEMCG;
-	r.used = memcg.used;
-	r.max = memcg.max;
-	snprintf(r.where, sizeof(r.where), "%s", memcg.path);
-	return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind), &r);
+	if (region->bytes > state.room)
+		return user_refuse(region, &state);
+	tmk__room_memcg(&state, &user->mount);
+	if (region->bytes > state.room)
+		return user_refuse(region, &state);
+	return 0;
 }
 
 static unsigned int memfd_flags(const struct tmk__backend_region *region)
@@ -431,6 +440,7 @@ const struct tmk__backend_ops tmk__backend_user = {
 	.open = user_open,
 	.close = user_close,
 	.features = user_features,
+	.limits = user_limits,
 	.region_create = user_region_create,
 	.region_import = user_region_import,
 	.region_destroy = user_region_destroy,

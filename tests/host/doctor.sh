@@ -22,7 +22,7 @@ test_here() {
 	run "$B/tools/tmkctl" doctor
 	expect_rc 0
 	expect_out '^The main job can run here, on backend-'
-	for check in kernel module device backend-dev backend-user huge-pages \
+	for check in kernel module device backend-dev backend-user room huge-pages \
 		huge-shmem hugetlb memlock cgroup memory-controller io_uring cuda numa; do
 		expect_out "^(ok|limited|missing) +$check "
 	done
@@ -36,7 +36,7 @@ test_here() {
 	END
 	run "$B/tools/tmkctl" doctor --json
 	expect_rc 0
-	expect_json 'j["version"] == 1 and j["ok"] is True and len(j["checks"]) == 14'
+	expect_json 'j["version"] == 1 and j["ok"] is True and len(j["checks"]) == 15'
 	expect_json 'all((c["advice"] is None) == (c["state"] == "ok") for c in j["checks"])'
 }
 
@@ -44,9 +44,11 @@ test_no_backend() {
 	TMK_MAX_BYTES=1M run "$B/tools/tmkctl" doctor
 	expect_rc 1
 	expect_out '^The main job cannot run here'
+	expect_out '^limited +room +1\.0 MiB \(process max of TMK_MAX_BYTES: 0 B of 1\.0 MiB in use\)'
 	TMK_MAX_BYTES=junk run "$B/tools/tmkctl" doctor --json
 	expect_rc 1
 	expect_json 'j["ok"] is False'
+	expect_json '[c["state"] for c in j["checks"] if c["name"] == "room"] == ["missing"]'
 }
 
 # machine: a made-up one with everything in order

@@ -6,15 +6,6 @@
  */
 #include "util.h"
 
-#define CGROUPS "/sys/fs/cgroup"
-
-static int memlock_set(uint64_t bytes)
-{
-	struct rlimit limit_now = { bytes, bytes };
-
-	return setrlimit(RLIMIT_MEMLOCK, &limit_now) ? -errno : 0;
-}
-
 static int nothing_may_be_locked(void *arg)
 {
 	struct tmk_region *region = NULL;
@@ -182,35 +173,6 @@ TEST(more_than_the_machine_has)
 	EXPECT_TRUE(all_zero());
 }
 
-/* A cgroup of our own with a limit of the module's; in it from now on. */
-static int enter_group(const char *name, const char *key)
-{
-	char line[128], pid[16];
-
-	snprintf(line, sizeof(line), "%s", CGROUPS);
-	if (access(CGROUPS "/cgroup.procs", W_OK) ||
-	    access("/sys/kernel/tmk/control", W_OK))
-		return -ENOENT;
-	snprintf(line, sizeof(line), CGROUPS "/%s", name);
-	if (mkdir(line, 0755) && errno != EEXIST)
-		return -errno;
-	snprintf(pid, sizeof(pid), "%d", getpid());
-	if (put_file(pid, "%s/cgroup.procs", line))
-		return -EIO;
-	snprintf(line, sizeof(line), "/%s %s=8M", name, key);
-	return put_file(line, "/sys/kernel/tmk/control");
-}
-
-static void leave_group(const char *name)
-{
-	char path[128];
-
-	if (put_file("0", CGROUPS "/cgroup.procs"))
-		TH_LOG("cannot leave %s", name);
-	snprintf(path, sizeof(path), CGROUPS "/%s", name);
-	rmdir(path);
-}
-
 static void group_refuses(const char *key, enum tmk_limit which)
 {
 	struct tmk_region *a, *b = NULL;
@@ -219,7 +181,7 @@ static void group_refuses(const char *key, enum tmk_limit which)
 
 	if (!on_dev())
 		SKIP(return, "needs the module");
-	ASSERT_EQ(0, enter_group("tmk-unit", key));
+	ASSERT_EQ(0, enter_group("tmk-unit", key, "8M"));
 	ASSERT_EQ(0, create(&a, 6 * MIB, TMK_KIND_PINNED, 0));
 	EXPECT_EQ(-EDQUOT, create(&b, 4 * MIB, TMK_KIND_HUGE, 0));
 	snprintf(expected, sizeof(expected),

@@ -121,6 +121,13 @@ static TAP_UNUSED int limit(uint64_t max)
 	return tmk_limits_set(&limits);
 }
 
+static TAP_UNUSED int memlock_set(uint64_t bytes)
+{
+	struct rlimit limit_now = { bytes, bytes };
+
+	return setrlimit(RLIMIT_MEMLOCK, &limit_now) ? -errno : 0;
+}
+
 /* Become an ordinary user who can still read his own files in /proc. */
 static TAP_UNUSED int become_nobody(void)
 {
@@ -182,6 +189,41 @@ static TAP_UNUSED TMK__PRINTF(2, 3) int put_file(const char *text,
 	err = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -EIO;
 	close(fd);
 	return err;
+}
+
+#define CGROUPS "/sys/fs/cgroup"
+
+/*
+ * A cgroup of our own with a limit of the module's, NULL for none; in it from now
+ * on. One below another is entered from it.
+ */
+static TAP_UNUSED int enter_group(const char *name, const char *key,
+				  const char *max)
+{
+	char path[128];
+
+	if (access(CGROUPS "/cgroup.procs", W_OK) ||
+	    access("/sys/kernel/tmk/control", W_OK))
+		return -ENOENT;
+	snprintf(path, sizeof(path), CGROUPS "/%s", name);
+	if (mkdir(path, 0755) && errno != EEXIST)
+		return -errno;
+	if (put_file("0", "%s/cgroup.procs", path))
+		return -EIO;
+	if (!key)
+		return 0;
+	snprintf(path, sizeof(path), "/%s %s=%s", name, key, max);
+	return put_file(path, "/sys/kernel/tmk/control");
+}
+
+static TAP_UNUSED void leave_group(const char *name)
+{
+	char path[128];
+
+	if (put_file("0", CGROUPS "/cgroup.procs"))
+		TH_LOG("cannot leave %s", name);
+	snprintf(path, sizeof(path), CGROUPS "/%s", name);
+	rmdir(path);
 }
 
 /* Run a function in a child. Return: its result, 0 to 125, or 126 if killed. */
