@@ -50,6 +50,7 @@ static bool region_drop(void)
 /** tmk__cache_fork_prepare() - for fork(): hold the locks */
 void tmk__cache_fork_prepare(void)
 {
+	tmk__region_trim_lock();
 	forking = atomic_load(&cache_pool);
 	if (forking)
 		forking->fork_prepare();
@@ -66,6 +67,7 @@ void tmk__cache_fork_parent(void)
 	pthread_mutex_unlock(&cache_lock);
 	if (forking)
 		forking->fork_parent();
+	tmk__region_trim_unlock();
 }
 
 /** tmk__cache_fork_child() - in the child: let go, keep nothing of the parent */
@@ -77,6 +79,7 @@ void tmk__cache_fork_child(void)
 	region_drop();
 	if (forking)
 		forking->fork_child();
+	tmk__region_trim_unlock();
 }
 
 /** tmk__cache_shut() - the library is being closed: keep nothing */
@@ -131,7 +134,7 @@ static bool cache_fits(const struct tmk_region_opts *opts, uint64_t bytes)
 	uint64_t room;
 
 	if (!cache_region || opts->kind != TMK_KIND_HUGE ||
-	    opts->node != TMK_NODE_ANY ||
+	    opts->node != TMK_NODE_ANY || opts->flags & TMK_REGION_F_TRIM ||
 	    (opts->flags & TMK_REGION_F_REQUIRE && !cache_all_huge))
 		return false;
 	room = tmk_region_bytes(cache_region);

@@ -185,6 +185,8 @@ int tmk__ledger_charge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
 		       uint64_t physical);
 void tmk__ledger_uncharge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
 			  uint64_t physical);
+int tmk__ledger_charge_physical(enum tmk_kind kind, uint64_t bytes);
+void tmk__ledger_uncharge_physical(uint64_t bytes);
 void tmk__ledger_move(enum tmk_use from, enum tmk_use to, uint64_t bytes);
 void tmk__ledger_region_add(void);
 void tmk__ledger_region_remove(void);
@@ -211,6 +213,10 @@ int tmk__region_create_on(struct tmk_region **out, struct tmk__device *device,
 int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
 			  void *at, size_t bytes,
 			  const struct tmk_region_opts *opts);
+
+/* region_trim.c */
+void tmk__region_trim_lock(void);
+void tmk__region_trim_unlock(void);
 
 /* cache.c */
 /**

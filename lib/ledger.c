@@ -173,6 +173,34 @@ void tmk__ledger_uncharge(enum tmk_kind kind, enum tmk_use use, uint64_t bytes,
 }
 
 /**
+ * tmk__ledger_charge_physical() - bytes that are charged are to occupy RAM again
+ * @kind: of which kind
+ * @bytes: how many
+ *
+ * Return: 0, or -ENOMEM with a sentence, and nothing is charged.
+ */
+int tmk__ledger_charge_physical(enum tmk_kind kind, uint64_t bytes)
+{
+	uint64_t max = atomic_load(&ledger.physical_max), now;
+
+	if (!counter_try_add(&ledger.physical, bytes, max, &now))
+		return refuse(kind, TMK_LIMIT_PROCESS_PHYSICAL, bytes, now,
+			      max);
+	counter_raise_peak(&ledger.physical, now);
+	return 0;
+}
+
+/**
+ * tmk__ledger_uncharge_physical() - they are not in RAM any more
+ * @bytes: how many
+ */
+void tmk__ledger_uncharge_physical(uint64_t bytes)
+{
+	counter_sub(&ledger.physical, bytes);
+	tmk__wait_release();
+}
+
+/**
  * tmk__ledger_move() - bytes are held for something else from now on
  * @from: what for until now
  * @to: what for

@@ -9,8 +9,8 @@
  *
  * A region knows the operations of the backend that made it and nothing else of
  * the open library, so it stays valid when the library is closed, and when it
- * is opened again with another backend. There is no lock: the count is atomic
- * and nothing else changes.
+ * is opened again with another backend. The count is atomic; what else changes is
+ * region_trim.c's.
  *
  * fork(): the child has its own count and its own mapping of the same memory.
  * What either gives back is gone for itself only; the kernel frees the memory
@@ -22,27 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backend/backend.h"
-
-/**
- * struct tmk_region - a region
- * @refs: references
- * @ops: the backend that made it
- * @b: what the backend made
- * @use: what it is held for
- * @purpose: the same, by name
- * @physical: bytes charged as physical: 0 where another process created it
- * @name: for people
- */
-struct tmk_region {
-	atomic_uint refs;
-	const struct tmk__backend_ops *ops;
-	struct tmk__backend_region b;
-	enum tmk_use use;
-	uint8_t purpose;
-	uint64_t physical;
-	char name[TMK_NAME_BYTES];
-};
+#include "region.h"
 
 const char *tmk_kind_name(enum tmk_kind kind)
 {
@@ -58,6 +38,8 @@ const char *tmk_kind_name(enum tmk_kind kind)
 	}
 	return "?";
 }
+
+#define REGION_FLAGS (TMK_REGION_F_REQUIRE | TMK_REGION_F_TRIM)
 
 static int name_check(const char *name)
 {
@@ -89,11 +71,16 @@ static int opts_take(struct tmk_region_opts *out,
 			     "struct tmk_region_opts");
 	if (err)
 		return err;
-	if (out->flags & ~TMK_REGION_F_REQUIRE)
+	if (out->flags & ~REGION_FLAGS)
 		return tmk__error(-EINVAL,
 				  "unknown flags %#x in "
 				  "struct tmk_region_opts",
-				  out->flags & ~TMK_REGION_F_REQUIRE);
+				  out->flags & ~REGION_FLAGS);
+	if (out->flags & TMK_REGION_F_TRIM && out->kind != TMK_KIND_PINNED &&
+	    out->kind != TMK_KIND_HUGE)
+		return tmk__error(-EOPNOTSUPP,
+				  "only pinned and huge regions can be "
+				  "trimmed");
 	if (out->node < TMK_NODE_ANY)
 		return tmk__error(-EINVAL, "there is no NUMA node %d",
 				  out->node);
@@ -386,6 +373,7 @@ static int import_on(struct tmk_region **out, struct tmk__device *device,
 		free(region);
 		return tmk__error_wrap(err, "cannot import descriptor %d", fd);
 	}
+	region->imported = true;
 	region_count(region);
 	*out = region;
 	return 0;
@@ -424,6 +412,7 @@ void tmk_region_put(struct tmk_region *region)
 	tmk__ledger_uncharge(b->kind, region->use, b->bytes, region->physical);
 	tmk__purpose_sub(region->purpose, b->bytes);
 	tmk__ledger_region_remove();
+	free(region->holes);
 	free(region);
 }
 
@@ -455,7 +444,8 @@ int tmk_region_info(struct tmk_region_info *out,
 	if (err)
 		return err;
 	info.kind = region->b.kind;
-	info.flags = region->b.flags;
+	info.flags = region->b.flags |
+		     (region->b.readonly ? TMK_REGION_F_READONLY : 0);
 	info.node = region->b.node;
 	info.bytes = region->b.bytes;
 	memcpy(info.name, region->name, sizeof(info.name));

@@ -30,6 +30,10 @@ enum tmk_kind {
 
 /* Fail with -ENOMEM rather than take smaller pages than asked for. */
 #define TMK_REGION_F_REQUIRE (1u << 0)
+/* Parts can be given back: tmk_region_trim(). For pinned and huge regions. */
+#define TMK_REGION_F_TRIM (1u << 1)
+/* Not for creating: it was imported and can only be read. */
+#define TMK_REGION_F_READONLY (1u << 2)
 
 #define TMK_NODE_ANY (-1)
 
@@ -76,7 +80,7 @@ static inline struct tmk_region_opts tmk__region_opts_init(void)
 /**
  * struct tmk_region_info - what was really obtained
  * @kind: as created
- * @flags: as created
+ * @flags: as created, and TMK_REGION_F_READONLY
  * @node: as created
  * @bytes: length after rounding, which is what is charged
  * @physical_bytes: the part that occupies RAM
@@ -127,7 +131,8 @@ TMK_API TMK_MUST_CHECK int tmk_region_create(struct tmk_region **out,
  * @fd: the descriptor; duplicated, the caller keeps its own
  *
  * Its creator stays charged for the RAM. The process ledger counts it in all
- * bytes, as it counts what it maps, and not in those that occupy RAM.
+ * bytes, as it counts what it maps, and not in those that occupy RAM. One whose
+ * descriptor can only be read, or that is sealed, is mapped to be read.
  *
  * Return: 0; -EBADF; -EINVAL if it is not a region of this backend; -ENOMEM if
  * the process limit refuses or, for a pinned region of the user backend,
@@ -140,6 +145,83 @@ TMK_API struct tmk_region *tmk_region_get(struct tmk_region *region);
 
 /** tmk_region_put() - drop a reference; the last one unmaps. NULL is allowed. */
 TMK_API void tmk_region_put(struct tmk_region *region);
+
+/**
+ * tmk_region_trim() - give the memory of a part of a region back
+ * @out: bytes that went back, 0 if all of it had before; or NULL
+ * @region: created with TMK_REGION_F_TRIM
+ * @offset: first byte, a multiple of the region's page size
+ * @bytes: how many, a multiple of it
+ *
+ * They are not in RAM any more, and are charged as such to nobody: not by the
+ * process limit on bytes in RAM, nor by the module. They stay reserved: limits on
+ * all bytes count them as before. What they held is lost. Until tmk_region_fill()
+ * they cannot be accessed where @region is mapped: touching them is SIGSEGV.
+ *
+ * Whoever else has the region mapped (a child that was there before, an importer)
+ * finds zeros there, and fills what it touches. The module charges that,
+ * and has it end in SIGBUS where it is refused; no process limit sees it.
+ *
+ * Return: 0; -EBUSY if a device, io_uring or a dma-buf has some of it, which the
+ * user backend does not notice; -EOPNOTSUPP without TMK_REGION_F_TRIM; -EACCES if
+ * it can only be read; -EPERM if it is sealed; -EINVAL; -ENOMEM. Nothing has
+ * changed then.
+ */
+TMK_API int tmk_region_trim(uint64_t *out, struct tmk_region *region,
+			    size_t offset, size_t bytes);
+
+/**
+ * tmk_region_fill() - have memory again where it was given back
+ * @region: created with TMK_REGION_F_TRIM
+ * @offset: first byte, a multiple of the region's page size
+ * @bytes: how many, a multiple of it
+ *
+ * What was not given back is left alone. The rest is charged, populated and
+ * accessible, as by tmk_region_create(), and waits for room as that does. It is
+ * zero unless somebody else wrote there meanwhile.
+ *
+ * Return: as tmk_region_create() or tmk_region_trim().
+ */
+TMK_API TMK_MUST_CHECK int tmk_region_fill(struct tmk_region *region,
+					   size_t offset, size_t bytes);
+
+/**
+ * tmk_region_dmabuf() - a region's memory as a dma-buf
+ * @out: a descriptor of the dma-buf, close-on-exec, the caller's
+ * @region: pinned or huge; what was given back of it is filled before
+ *
+ * Memory and its charge to the cgroup last as long as the region or the dma-buf.
+ * The process ledger counts it until tmk_region_put().
+ *
+ * Return: 0; -EOPNOTSUPP for other kinds, or if the backend has none; -EACCES;
+ * -EPERM if it is sealed; -EMFILE; or as tmk_region_fill().
+ */
+TMK_API TMK_MUST_CHECK int tmk_region_dmabuf(int *out,
+					     struct tmk_region *region);
+
+/**
+ * tmk_region_readonly() - a descriptor through which a region can only be read
+ * @out: the descriptor, close-on-exec, the caller's
+ * @region: pinned or huge
+ *
+ * From the first one on nobody opens the region for writing by way of /proc.
+ *
+ * Return: 0; -EOPNOTSUPP for other kinds, or if the backend cannot see to that;
+ * -EMFILE.
+ */
+TMK_API TMK_MUST_CHECK int tmk_region_readonly(int *out,
+					       const struct tmk_region *region);
+
+/**
+ * tmk_region_seal() - have nobody map a region writable any more
+ * @region: pinned or huge
+ *
+ * For ever. Mappings that exist, @region's among them, stay as they are. Nothing
+ * of it can be given back any more.
+ *
+ * Return: 0; -EOPNOTSUPP for other kinds; -EACCES if it can only be read.
+ */
+TMK_API int tmk_region_seal(const struct tmk_region *region);
 
 /** tmk_region_data() - where it is mapped, readable and writable */
 TMK_API void *tmk_region_data(const struct tmk_region *region);

@@ -25,6 +25,7 @@
  * @flags: as created
  * @node: as created
  * @locked: this process locked it (user backend)
+ * @readonly: it is mapped to be read: its descriptor allows no more
  */
 struct tmk__backend_region {
 	int fd;
@@ -37,6 +38,7 @@ struct tmk__backend_region {
 	uint32_t flags;
 	int32_t node;
 	bool locked;
+	bool readonly;
 };
 
 /**
@@ -115,6 +117,26 @@ struct tmk__backend_ops {
 	/* cgroup_id of @out. */
 	int (*region_info)(struct tmk_region_info *out,
 			   const struct tmk__backend_region *region);
+
+	/*
+	 * Give the memory of a part back and have it inaccessible. Part and
+	 * region are as tmk_region_trim() wants them.
+	 */
+	int (*region_trim)(const struct tmk__backend_region *region,
+			   uint64_t offset, uint64_t bytes);
+
+	/* The reverse, for a part that was trimmed whole: as region_create(). */
+	int (*region_fill)(const struct tmk__backend_region *region,
+			   uint64_t offset, uint64_t bytes);
+
+	/* No writable mappings from now on, but for those that exist. */
+	int (*region_seal)(const struct tmk__backend_region *region);
+
+	/* Descriptors: of a dma-buf, and of the region to be read only. */
+	int (*ext_region_dmabuf)(int *out,
+				 const struct tmk__backend_region *region);
+	int (*ext_region_readonly)(int *out,
+				   const struct tmk__backend_region *region);
 };
 
 extern const struct tmk__backend_ops tmk__backend_dev;
@@ -131,10 +153,16 @@ void tmk__feature_add(struct tmk__features *f, const char *name, bool available,
 		      const char *fmt, ...) TMK__PRINTF(4, 5);
 
 /* map.c */
-int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align);
+int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align, int prot);
 int tmk__map_region(struct tmk__backend_region *region, uint64_t align);
 void tmk__unmap_region(const struct tmk__backend_region *region);
 int tmk__map_populate(void *data, uint64_t bytes);
+int tmk__map_look(const struct tmk__backend_region *region);
+int tmk__map_hide(const struct tmk__backend_region *region, uint64_t offset,
+		  uint64_t bytes);
+int tmk__map_show(const struct tmk__backend_region *region, uint64_t offset,
+		  uint64_t bytes);
+bool tmk__map_is_readonly(int fd);
 void tmk__map_release(void *data, uint64_t bytes);
 
 /* thp.c */
@@ -163,6 +191,7 @@ int tmk__room_look(struct tmk_limits_effective *out,
 
 /* lock.c */
 int tmk__lock(void *data, uint64_t bytes, const char *what);
+void tmk__unlock(void *data, uint64_t bytes);
 bool tmk__lock_unlimited(void);
 uint64_t tmk__lock_limit(void);
 

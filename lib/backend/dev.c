@@ -115,6 +115,11 @@ static int dev_greet(struct dev *dev, const char *path)
 	return 0;
 }
 
+static bool offers(const struct dev *dev, enum tmk_ioc_feature feature)
+{
+	return dev->info.out_features & feature;
+}
+
 static int dev_open(void **state, const char *device_path, char *why,
 		    size_t len)
 {
@@ -229,15 +234,19 @@ static int create_failed(int err, const struct tmk__backend_region *region,
 	return tmk__refuse(err, tmk__backend_what(region->kind), &r);
 }
 
-/* Map it, and have it in the page tables before anybody waits for it. */
-static int dev_map(struct tmk__backend_region *region)
+/*
+ * Map it, and have it in the page tables before anybody waits for it; what is
+ * @there may have holes, or be for reading.
+ */
+static int dev_map(struct tmk__backend_region *region, bool there)
 {
 	int err;
 
 	err = tmk__map_region(region, region->page_bytes);
 	if (err || region->kind == TMK_KIND_FILE)
 		return err;
-	err = tmk__map_populate(region->data, region->bytes);
+	err = there ? tmk__map_look(region) :
+		      tmk__map_populate(region->data, region->bytes);
 	if (err)
 		tmk__unmap_region(region);
 	return err;
@@ -261,8 +270,13 @@ static int dev_region_create(void *state, struct tmk__backend_region *region,
 		return tmk__error(-EOPNOTSUPP,
 				  "this module has no regions of kind %s",
 				  tmk_kind_name(region->kind));
+	if (region->flags & TMK_REGION_F_TRIM &&
+	    !offers(dev, TMK_IOC_FEATURE_TRIM))
+		return tmk__error(-EOPNOTSUPP, "this module trims no regions");
 	if (region->flags & TMK_REGION_F_REQUIRE)
 		cmd.flags |= TMK_IOC_REGION_F_REQUIRE;
+	if (region->flags & TMK_REGION_F_TRIM)
+		cmd.flags |= TMK_IOC_REGION_F_TRIM;
 	if (region->kind == TMK_KIND_HUGETLB)
 		cmd.page_size = region->page_bytes;
 	if (region->kind == TMK_KIND_FILE) {
@@ -285,7 +299,7 @@ static int dev_region_create(void *state, struct tmk__backend_region *region,
 		goto err_close;
 	}
 	region->fd = cmd.out_fd;
-	err = dev_map(region);
+	err = dev_map(region, false);
 	if (err)
 		goto err_close;
 	return 0;
@@ -305,9 +319,10 @@ static int dev_region_import(void *state, struct tmk__backend_region *region,
 		return tmk__error(-EINVAL, "the descriptor is not a region of "
 					   "the module");
 	region->kind = (enum tmk_kind)cmd.out_kind;
-	region->flags = cmd.out_flags & TMK_IOC_REGION_F_REQUIRE ?
-				TMK_REGION_F_REQUIRE :
-				0;
+	if (cmd.out_flags & TMK_IOC_REGION_F_REQUIRE)
+		region->flags |= TMK_REGION_F_REQUIRE;
+	if (cmd.out_flags & TMK_IOC_REGION_F_TRIM)
+		region->flags |= TMK_REGION_F_TRIM;
 	region->node = cmd.out_node;
 	region->bytes = cmd.out_length;
 	region->page_bytes =
@@ -318,7 +333,8 @@ static int dev_region_import(void *state, struct tmk__backend_region *region,
 					   "kind that is unknown here");
 	snprintf(name, TMK_NAME_BYTES, "%.*s", TMK_NAME_BYTES - 1,
 		 (const char *)cmd.out_name);
-	return dev_map(region);
+	region->readonly = tmk__map_is_readonly(region->fd);
+	return dev_map(region, true);
 }
 
 static void dev_region_destroy(const struct tmk__backend_region *region)
@@ -349,9 +365,95 @@ static int dev_region_info(struct tmk_region_info *out,
 	return 0;
 }
 
-static bool offers(const struct dev *dev, enum tmk_ioc_feature feature)
+static int trim_failed(int err)
 {
-	return dev->info.out_features & feature;
+	if (err == -EBUSY)
+		return tmk__error(err, "cannot trim a region: a device, "
+				       "io_uring or a dma-buf has that memory");
+	return tmk__error(err, "cannot trim a region: %s", strerror(-err));
+}
+
+static int dev_region_trim(const struct tmk__backend_region *region,
+			   uint64_t offset, uint64_t bytes)
+{
+	struct tmk_ioc_region_trim cmd = {
+		.size = sizeof(cmd),
+		.offset = offset,
+		.length = bytes,
+	};
+	int err;
+
+	err = tmk__map_hide(region, offset, bytes);
+	if (err)
+		return err;
+	err = dev_ioctl(region->fd, TMK_IOC_REGION_TRIM, &cmd);
+	if (!err)
+		return 0;
+	(void)tmk__map_show(region, offset, bytes);
+	return trim_failed(err);
+}
+
+/* The module charges and fills what is touched. */
+static int dev_region_fill(const struct tmk__backend_region *region,
+			   uint64_t offset, uint64_t bytes)
+{
+	struct tmk__error_state state;
+	int err;
+
+	err = tmk__map_show(region, offset, bytes);
+	if (err)
+		return err;
+	err = tmk__map_populate((char *)region->data + offset, bytes);
+	if (!err)
+		return 0;
+	tmk__error_save(&state);
+	(void)dev_region_trim(region, offset, bytes);
+	tmk__error_restore(&state);
+	return err;
+}
+
+static int dev_region_seal(const struct tmk__backend_region *region)
+{
+	struct tmk_ioc_region_seal cmd = {
+		.size = sizeof(cmd),
+		.seals = TMK_IOC_SEAL_FUTURE_WRITE,
+	};
+	int err;
+
+	err = dev_ioctl(region->fd, TMK_IOC_REGION_SEAL, &cmd);
+	if (err)
+		return tmk__error(err, "cannot seal a region: %s",
+				  strerror(-err));
+	return 0;
+}
+
+static int dev_region_dmabuf(int *out, const struct tmk__backend_region *region)
+{
+	struct tmk_ioc_region_dmabuf cmd = { .size = sizeof(cmd) };
+	int err;
+
+	err = dev_ioctl(region->fd, TMK_IOC_REGION_DMABUF, &cmd);
+	if (err)
+		return tmk__error(err, "cannot make a dma-buf of a region: %s",
+				  strerror(-err));
+	*out = cmd.out_fd;
+	return 0;
+}
+
+static int dev_region_readonly(int *out,
+			       const struct tmk__backend_region *region)
+{
+	struct tmk_ioc_region_readonly cmd = { .size = sizeof(cmd) };
+	int err;
+
+	err = dev_ioctl(region->fd, TMK_IOC_REGION_READONLY, &cmd);
+	if (err)
+		return tmk__error(err,
+				  "cannot make a descriptor of a region to be "
+				  "read: %s",
+				  strerror(-err));
+	*out = cmd.out_fd;
+	return 0;
 }
 
 static void feature_kind(struct tmk__features *f, const struct dev *dev,
@@ -364,15 +466,13 @@ static void feature_kind(struct tmk__features *f, const struct dev *dev,
 				  "this module does not offer it");
 }
 
-/* What the library does not use yet, and the module may offer. */
 static void feature_ioctl(struct tmk__features *f, const struct dev *dev,
 			  const char *name, enum tmk_ioc_feature feature)
 {
-	tmk__feature_add(f, name, false,
-			 offers(dev, feature) ? "this version of the library "
-						"does not use it" :
-						"this module does not offer "
-						"it");
+	tmk__feature_add(f, name, offers(dev, feature),
+			 offers(dev, feature) ?
+				 "done by the module" :
+				 "this module does not offer it");
 }
 
 static void dev_features(void *state, struct tmk__features *f)
@@ -407,6 +507,8 @@ static void dev_features(void *state, struct tmk__features *f)
 	feature_kind(f, dev, "file", TMK_IOC_KIND_FILE);
 	feature_ioctl(f, dev, "trim", TMK_IOC_FEATURE_TRIM);
 	feature_ioctl(f, dev, "dmabuf", TMK_IOC_FEATURE_DMABUF);
+	feature_ioctl(f, dev, "readonly", TMK_IOC_FEATURE_SEAL);
+	feature_ioctl(f, dev, "seal", TMK_IOC_FEATURE_SEAL);
 }
 
 const struct tmk__backend_ops tmk__backend_dev = {
@@ -421,4 +523,9 @@ const struct tmk__backend_ops tmk__backend_dev = {
 	.region_import = dev_region_import,
 	.region_destroy = dev_region_destroy,
 	.region_info = dev_region_info,
+	.region_trim = dev_region_trim,
+	.region_fill = dev_region_fill,
+	.region_seal = dev_region_seal,
+	.ext_region_dmabuf = dev_region_dmabuf,
+	.ext_region_readonly = dev_region_readonly,
 };

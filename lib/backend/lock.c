@@ -7,11 +7,13 @@
  * Memory is locked with MLOCK_ONFAULT before it is populated, so that the
  * kernel checks the limit before anything was done.
  */
-#define _GNU_SOURCE /* mlock2() */
+#define _GNU_SOURCE /* mlock2(), syscall() */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "backend.h"
 
@@ -92,4 +94,18 @@ int tmk__lock(void *data, uint64_t bytes, const char *what)
 	if (tmk__fault("mlock") || mlock2(data, bytes, MLOCK_ONFAULT))
 		return lock_refused(errno, bytes, what);
 	return 0;
+}
+
+/**
+ * tmk__unlock() - the reverse, for a part or all of it
+ * @data: where it begins
+ * @bytes: its length
+ *
+ * Unmapping does it, too.
+ */
+void tmk__unlock(void *data, uint64_t bytes)
+{
+	tmk__calls_add(1);
+	/* Sanitizers have munlock() do nothing. */
+	(void)syscall(SYS_munlock, data, bytes);
 }

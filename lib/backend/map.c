@@ -4,7 +4,9 @@
  * Mappings of regions: aligned to their page size, with an inaccessible page on
  * either side that catches overruns.
  */
+#define _GNU_SOURCE /* F_GET_SEALS, mincore() */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,8 +14,15 @@
 #include "backend.h"
 
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+/* So many pages are asked about at once. */
+#define LOOK_PAGES 512
 
 /* Address space, inaccessible as yet, with its guards around it. */
 static int map_reserve(void **out, uint64_t bytes, uint64_t align)
@@ -57,15 +66,16 @@ void tmk__map_release(void *data, uint64_t bytes)
 }
 
 /**
- * tmk__map_fd() - map a descriptor whole, readable and writable
+ * tmk__map_fd() - map a descriptor whole
  * @out: where
  * @fd: the descriptor
  * @bytes: its length, a multiple of the page size
  * @align: a power of two, at least the page size
+ * @prot: PROT_*
  *
  * Return: 0, or a negative errno with a sentence.
  */
-int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align)
+int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align, int prot)
 {
 	void *data = NULL;
 	int err;
@@ -78,8 +88,8 @@ int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align)
 				  bytes, strerror(-err));
 	tmk__calls_add(1);
 	if (tmk__fault("mmap") ||
-	    mmap(data, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 fd, 0) == MAP_FAILED) {
+	    mmap(data, bytes, prot, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		    MAP_FAILED) {
 		err = tmk__error(-errno,
 				 "cannot map a region of %" PRIu64 " bytes: %s",
 				 bytes, strerror(errno));
@@ -116,7 +126,9 @@ int tmk__map_region(struct tmk__backend_region *region, uint64_t align)
 {
 	if (region->at)
 		return map_at(region);
-	return tmk__map_fd(&region->data, region->fd, region->bytes, align);
+	return tmk__map_fd(&region->data, region->fd, region->bytes, align,
+			   region->readonly ? PROT_READ :
+					      PROT_READ | PROT_WRITE);
 }
 
 /**
@@ -137,24 +149,13 @@ void tmk__unmap_region(const struct tmk__backend_region *region)
 		(void)madvise(region->at, region->bytes, MADV_REMOVE);
 }
 
-/**
- * tmk__map_populate() - have every page there and mapped, without any signal
- * @data: a shared writable mapping
- * @bytes: its length
- *
- * Where memory cannot be had this fails, and a plain touch would not: it would
- * be a SIGBUS.
- *
- * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel before 5.14; with a sentence.
- */
-int tmk__map_populate(void *data, uint64_t bytes)
+static int populate(void *data, uint64_t bytes, int advice)
 {
 	int err = 0;
 
 	tmk__calls_add(1);
 	do {
-		if (tmk__fault("populate") ||
-		    madvise(data, bytes, MADV_POPULATE_WRITE))
+		if (tmk__fault("populate") || madvise(data, bytes, advice))
 			err = errno;
 		else
 			return 0;
@@ -168,4 +169,119 @@ int tmk__map_populate(void *data, uint64_t bytes)
 			  "no memory to populate a region of %" PRIu64
 			  " bytes: %s",
 			  bytes, strerror(err));
+}
+
+/**
+ * tmk__map_populate() - have every page there and mapped, without any signal
+ * @data: a shared writable mapping
+ * @bytes: its length
+ *
+ * Where memory cannot be had this fails, and a plain touch would not: it would
+ * be a SIGBUS.
+ *
+ * Return: 0; -ENOMEM; -EOPNOTSUPP on a kernel before 5.14; with a sentence.
+ */
+int tmk__map_populate(void *data, uint64_t bytes)
+{
+	return populate(data, bytes, MADV_POPULATE_WRITE);
+}
+
+/* What is in RAM of a region that may have holes, and no hole is filled. */
+static void look_between_holes(const struct tmk__backend_region *region)
+{
+	uint64_t page = tmk__page_bytes(), at, nr, i, end;
+	unsigned char there[LOOK_PAGES];
+	char *data;
+
+	for (at = 0; at < region->bytes; at += nr * page) {
+		data = (char *)region->data + at;
+		nr = TMK__MIN((region->bytes - at) / page, LOOK_PAGES);
+		tmk__calls_add(2);
+		if (mincore(data, nr * page, there))
+			return;
+		for (i = 0; i < nr; i = end) {
+			end = i + 1;
+			while (end < nr && !((there[end] ^ there[i]) & 1))
+				end++;
+			/* What is hidden here and filled by others stays so. */
+			if (there[i] & 1)
+				(void)madvise(data + i * page, (end - i) * page,
+					      MADV_POPULATE_READ);
+		}
+	}
+}
+
+/**
+ * tmk__map_look() - have the pages of a region mapped that are there
+ * @region: mapped
+ *
+ * Return: 0, or as tmk__map_populate().
+ */
+int tmk__map_look(const struct tmk__backend_region *region)
+{
+	if (region->flags & TMK_REGION_F_TRIM) {
+		look_between_holes(region);
+		return 0;
+	}
+	return populate(region->data, region->bytes,
+			region->readonly ? MADV_POPULATE_READ :
+					   MADV_POPULATE_WRITE);
+}
+
+static int protect(const struct tmk__backend_region *region, uint64_t offset,
+		   uint64_t bytes, int prot)
+{
+	tmk__calls_add(1);
+	if (tmk__fault("mprotect") ||
+	    mprotect((char *)region->data + offset, bytes, prot))
+		return tmk__error(-errno,
+				  "cannot change the protection of %" PRIu64
+				  " bytes of a region: %s",
+				  bytes, strerror(errno));
+	return 0;
+}
+
+/**
+ * tmk__map_hide() - have a part of a region inaccessible
+ * @region: mapped
+ * @offset: of the part
+ * @bytes: its length
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
+int tmk__map_hide(const struct tmk__backend_region *region, uint64_t offset,
+		  uint64_t bytes)
+{
+	return protect(region, offset, bytes, PROT_NONE);
+}
+
+/**
+ * tmk__map_show() - have it accessible again
+ * @region: mapped
+ * @offset: of the part
+ * @bytes: its length
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
+int tmk__map_show(const struct tmk__backend_region *region, uint64_t offset,
+		  uint64_t bytes)
+{
+	return protect(region, offset, bytes, PROT_READ | PROT_WRITE);
+}
+
+/**
+ * tmk__map_is_readonly() - can a region's descriptor be mapped to be read only?
+ * @fd: the descriptor
+ *
+ * Return: true if so: it is open for reading, or the region is sealed.
+ */
+bool tmk__map_is_readonly(int fd)
+{
+	int mode, seals;
+
+	tmk__calls_add(2);
+	mode = fcntl(fd, F_GETFL);
+	seals = fcntl(fd, F_GET_SEALS);
+	return (mode >= 0 && (mode & O_ACCMODE) == O_RDONLY) ||
+	       (seals >= 0 && seals & F_SEAL_FUTURE_WRITE);
 }

@@ -103,7 +103,8 @@ static int trial(struct tmk__smaps *got)
 		return -errno;
 	err = ftruncate(fd, TMK__HUGE_BYTES) ? -errno : 0;
 	if (!err)
-		err = tmk__map_fd(&data, fd, TMK__HUGE_BYTES, TMK__HUGE_BYTES);
+		err = tmk__map_fd(&data, fd, TMK__HUGE_BYTES, TMK__HUGE_BYTES,
+				  PROT_READ | PROT_WRITE);
 	close(fd);
 	if (err)
 		return err;

@@ -36,7 +36,12 @@
 #define MFD_HUGE_SHIFT 26
 #endif
 
-#define SEALS (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+/* Its length is for ever; region_seal() may come. */
+#define SEALS (F_SEAL_GROW | F_SEAL_SHRINK)
 
 /**
  * struct user - the backend while it is open
@@ -99,7 +104,7 @@ static int user_refuse(const struct tmk__backend_region *region,
 }
 
 /* Refuse what could only be had at somebody's expense. */
-static int user_room(const struct user *user,
+static int user_room(const struct tmk__cgroup_mount *mount,
 		     const struct tmk__backend_region *region)
 {
 	struct tmk_limit_state state;
@@ -113,7 +118,7 @@ static int user_room(const struct user *user,
 		return err;
 	if (region->bytes > state.room)
 		return user_refuse(region, &state);
-	tmk__room_memcg(&state, &user->mount);
+	tmk__room_memcg(&state, mount);
 	if (region->bytes > state.room)
 		return user_refuse(region, &state);
 	return 0;
@@ -157,20 +162,27 @@ static int user_memfd(int *out, const struct tmk__backend_region *region,
 	return 0;
 }
 
-static int user_populate(const struct tmk__backend_region *region)
+static int user_populate(const struct tmk__backend_region *region,
+			 uint64_t offset, uint64_t bytes)
 {
+	char *data = (char *)region->data + offset;
+
 	switch (region->kind) {
 	case TMK_KIND_FILE:
 		return 0;
 	case TMK_KIND_HUGE:
-		return tmk__thp_populate(region->data, region->bytes);
+		return tmk__thp_populate(data, bytes);
 	default:
-		return tmk__map_populate(region->data, region->bytes);
+		return tmk__map_populate(data, bytes);
 	}
 }
 
-/* Map what @region->fd is, lock it if its kind is locked, and populate it. */
-static int user_map(const struct user *user, struct tmk__backend_region *region)
+/*
+ * Map what @region->fd is, lock it if its kind is locked, and populate it; what is
+ * @there may have holes, or be for reading.
+ */
+static int user_map(const struct user *user, struct tmk__backend_region *region,
+		    bool there)
 {
 	int err;
 
@@ -182,14 +194,22 @@ static int user_map(const struct user *user, struct tmk__backend_region *region)
 	if (region->locked)
 		err = tmk__lock(region->data, region->bytes,
 				tmk__backend_what(region->kind));
-	if (!err)
-		err = user_populate(region);
 	if (err)
-		tmk__unmap_region(region);
+		goto err_unmap;
+	if (there && (region->readonly || region->flags & TMK_REGION_F_TRIM))
+		err = tmk__map_look(region);
+	else
+		err = user_populate(region, 0, region->bytes);
+	if (err)
+		goto err_unmap;
+	return 0;
+
+err_unmap:
+	tmk__unmap_region(region);
 	return err;
 }
 
-/* Did it get huge pages only? */
+/* Has it huge pages only, as far as it has any? */
 static int user_require(const struct tmk__backend_region *region)
 {
 	struct tmk_refusal r = {
@@ -200,7 +220,7 @@ static int user_require(const struct tmk__backend_region *region)
 	int err;
 
 	err = tmk__smaps_read(&got, region->data, region->bytes);
-	if (err || got.huge == region->bytes)
+	if (err || got.huge == got.rss)
 		return err;
 	r.max = got.huge;
 	return tmk__refuse(-ENOMEM, tmk__backend_what(region->kind), &r);
@@ -209,6 +229,7 @@ static int user_require(const struct tmk__backend_region *region)
 static int user_region_create(void *state, struct tmk__backend_region *region,
 			      const char *name)
 {
+	const struct user *user = state;
 	int err;
 
 	if (region->node != TMK_NODE_ANY)
@@ -220,12 +241,12 @@ static int user_region_create(void *state, struct tmk__backend_region *region,
 		err = tmk__file_region(&region->fd, region->path,
 				       region->bytes);
 	else
-		err = user_room(state, region);
+		err = user_room(&user->mount, region);
 	if (!err && region->kind != TMK_KIND_FILE)
 		err = user_memfd(&region->fd, region, name);
 	if (err)
 		return err;
-	err = user_map(state, region);
+	err = user_map(user, region, false);
 	/* The pool refuses with the mapping: it reserves its pages. */
 	if (err == -ENOMEM && region->kind == TMK_KIND_HUGETLB)
 		err = tmk__hugetlb_refuse(err, region);
@@ -314,7 +335,8 @@ static int user_region_import(void *state, struct tmk__backend_region *region,
 				  (long long)st.st_size);
 	region->bytes = (uint64_t)st.st_size;
 	region->node = TMK_NODE_ANY;
-	return user_map(state, region);
+	region->readonly = tmk__map_is_readonly(region->fd);
+	return user_map(state, region, true);
 }
 
 static void user_region_destroy(const struct tmk__backend_region *region)
@@ -341,9 +363,7 @@ static int user_region_info(struct tmk_region_info *out,
 		return 0;
 	}
 	/* After fork() the child has to look first to find the pages there. */
-	err = region->kind == TMK_KIND_FILE ?
-		      0 :
-		      tmk__map_populate(region->data, region->bytes);
+	err = region->kind == TMK_KIND_FILE ? 0 : tmk__map_look(region);
 	if (!err)
 		err = tmk__smaps_read(&got, region->data, region->bytes);
 	if (err)
@@ -351,6 +371,72 @@ static int user_region_info(struct tmk_region_info *out,
 	out->physical_bytes = got.rss;
 	out->bytes_2m = got.huge;
 	out->bytes_4k = got.rss - TMK__MIN(got.rss, got.huge);
+	return 0;
+}
+
+static int user_region_trim(const struct tmk__backend_region *region,
+			    uint64_t offset, uint64_t bytes)
+{
+	int err;
+
+	err = tmk__map_hide(region, offset, bytes);
+	if (err)
+		return err;
+	tmk__calls_add(1);
+	if (tmk__fault("punch") ||
+	    fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)offset, (off_t)bytes)) {
+		err = tmk__error(-errno,
+				 "cannot give %" PRIu64
+				 " bytes of a region back: %s",
+				 bytes, strerror(errno));
+		(void)tmk__map_show(region, offset, bytes);
+		return err;
+	}
+	if (region->locked)
+		tmk__unlock((char *)region->data + offset, bytes);
+	return 0;
+}
+
+static int user_region_fill(const struct tmk__backend_region *region,
+			    uint64_t offset, uint64_t bytes)
+{
+	struct tmk__backend_region part = *region;
+	struct tmk__cgroup_mount mount;
+	struct tmk__error_state state;
+	int err;
+
+	part.bytes = bytes;
+	(void)tmk__cgroup_find(&mount);
+	err = user_room(&mount, &part);
+	if (err)
+		return err;
+	if (region->locked)
+		err = tmk__lock((char *)region->data + offset, bytes,
+				tmk__backend_what(region->kind));
+	if (err)
+		return err;
+	err = tmk__map_show(region, offset, bytes);
+	if (!err)
+		err = user_populate(region, offset, bytes);
+	if (!err && region->flags & TMK_REGION_F_REQUIRE &&
+	    region->kind == TMK_KIND_HUGE)
+		err = user_require(region);
+	if (!err)
+		return 0;
+	tmk__error_save(&state);
+	(void)user_region_trim(region, offset, bytes);
+	tmk__error_restore(&state);
+	return err;
+}
+
+static int user_region_seal(const struct tmk__backend_region *region)
+{
+	tmk__calls_add(1);
+	if (tmk__fault("seal") ||
+	    fcntl(region->fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE))
+		return tmk__error(-errno, "cannot seal a region: %s",
+				  strerror(errno));
 	return 0;
 }
 
@@ -429,8 +515,14 @@ static void user_features(void *state, struct tmk__features *f)
 	tmk__feature_add(f, "file", true,
 			 "mapped, never locked; cannot be imported by "
 			 "descriptor");
-	tmk__feature_add(f, "trim", false, "not in this version");
+	tmk__feature_add(f, "trim", true,
+			 "by punching holes; what a device uses is not "
+			 "noticed");
 	tmk__feature_add(f, "dmabuf", false, "needs the module");
+	tmk__feature_add(f, "readonly", false,
+			 "the same user could open the descriptor for writing; "
+			 "seal the region instead");
+	tmk__feature_add(f, "seal", true, "a seal of the memfd");
 }
 
 const struct tmk__backend_ops tmk__backend_user = {
@@ -445,4 +537,7 @@ const struct tmk__backend_ops tmk__backend_user = {
 	.region_import = user_region_import,
 	.region_destroy = user_region_destroy,
 	.region_info = user_region_info,
+	.region_trim = user_region_trim,
+	.region_fill = user_region_fill,
+	.region_seal = user_region_seal,
 };

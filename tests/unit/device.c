@@ -152,6 +152,7 @@ TEST(backend_info)
 		"cgroup_limits", "memory_max", "pinned",   "huge",
 		"huge_locked",	 "node",       "share_fd", "shared_after_fork",
 		"hugetlb",	 "file",       "trim",	   "dmabuf",
+		"readonly",	 "seal",
 	};
 	struct tmk_backend_info info, again;
 	size_t i, j, found;

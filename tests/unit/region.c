@@ -236,7 +236,7 @@ static const struct bad bads[] = {
 	  -EINVAL, "hugetlb" },
 	{ "path", 4096, OPTS(.kind = TMK_KIND_HUGE, .path = "/x"), -EINVAL,
 	  "path" },
-	{ "flag 2", 4096, OPTS(.flags = 2), -EINVAL, "flags 0x2" },
+	{ "flag 4", 4096, OPTS(.flags = 4), -EINVAL, "flags 0x4" },
 	{ "all flags", 4096, OPTS(.flags = ~0u), -EINVAL, "flags" },
 	{ "2 MiB pages", 4096, OPTS(.page_bytes = 2 << 20), -EINVAL,
 	  "2097152" },

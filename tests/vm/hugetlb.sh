@@ -21,9 +21,19 @@ library_on() {
 	[ "$rc" = 0 ] && ! grep -q '# SKIP' /tmp/out
 }
 
-plan 3
+# Every step of making one fails once.
+steps_on() {
+	TMK_BACKEND=$1 /vm/unit/region_fault >/tmp/out
+	rc=$?
+	cat /tmp/out
+	[ "$rc" = 0 ] && grep -q ' hugetlb: [5-9] steps' /tmp/out
+}
+
+plan 5
 echo 2G >/sys/kernel/tmk/physical_max
 check module whole hugetlb
 check library_dev library_on dev
 check library_user library_on user
+check steps_dev steps_on dev
+check steps_user steps_on user
 exit "$failed"
