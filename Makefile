@@ -32,10 +32,12 @@ endif
 CC := gcc
 WERROR ?= -Werror
 CFLAGS ?= -O2 -g
+# Inside of the library a structure's members can be another one's: lib/ws.h.
+ANON_MEMBERS := -fms-extensions -Wno-microsoft-anon-tag
 CFLAGS_ALL = -std=gnu11 $(CFLAGS) -Wall -Wextra -Wmissing-prototypes \
 	     -Wstrict-prototypes -Wshadow -Wvla -Wformat=2 -Wpointer-arith \
 	     -Wundef $(WERROR) -fvisibility=hidden -pthread \
-	     -Iinclude -Iinclude/uapi $(SAN_FLAGS) -MMD -MP
+	     -Iinclude -Iinclude/uapi $(ANON_MEMBERS) $(SAN_FLAGS) -MMD -MP
 LDFLAGS_ALL = $(LDFLAGS) -pthread $(SAN_FLAGS)
 
 # V=1 shows the commands.

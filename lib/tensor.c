@@ -188,7 +188,7 @@ static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
 {
 	struct tmk__tensor *t;
 	struct tmk_tensor *handle;
-	void *data = nowhere;
+	void *data = nowhere, *beside;
 	int err;
 
 	if (!ws->open)
@@ -197,10 +197,16 @@ static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
 	if (ws->bypass)
 		return create_detached(out, NULL, l);
 	err = tmk__ws_slot_take(&handle, &t, ws);
-	if (!err && l->bytes)
-		err = tmk__ws_alloc(&data, ws, l->bytes, false);
 	if (err)
 		return err;
+	if (tmk__ws_has_room(ws, l->bytes)) {
+		data = tmk__ws_bump(ws, l->bytes);
+	} else if (l->bytes) {
+		err = tmk__ws_alloc_slow(&beside, ws, l->bytes, false);
+		if (err)
+			return err;
+		data = beside;
+	}
 	header_fill(t, l, data);
 	__atomic_store_n(&t->mark, 0, __ATOMIC_RELAXED);
 	tmk__ws_slot_commit(t, ws);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Where an allocation goes. The block has room: ws.h, tmk__ws_alloc(), an add.
+ * Where an allocation goes. The block has room: ws.h, tmk__ws_bump(), an add.
  * Everything else is decided here: rings, the spill policy, what is toggled off
  * and the debug modes. A counter changes only when memory was really handed
  * out, so that a refusal leaves everything as it was.
@@ -130,41 +130,43 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 		return err;
 	}
 	/* Only a ring hands out here what was used before. */
-	return zero && ws->is_ring ? tmk__ws_clear(*out, bytes) : 0;
-}
-
-/**
- * tmk__ws_clear() - zero memory that was asked for so; apart, to keep it out of
- * the way of what was not
- * @p: the memory
- * @bytes: how much
- *
- * Return: 0.
- */
-int tmk__ws_clear(void *p, size_t bytes)
-{
-	memset(p, 0, bytes);
+	if (zero && ws->is_ring)
+		memset(*out, 0, bytes);
 	return 0;
 }
 
-/* Not the innermost one: it may still be one of this thread's. */
-static __attribute__((noinline)) int alloc_other(void **out,
-						 struct tmk_workspace *handle,
-						 size_t bytes, bool zero)
+int tmk_workspace_alloc_slow(void **out, struct tmk_workspace *handle,
+			     size_t bytes, bool zero)
 {
-	struct tmk__ws *ws;
+	struct tmk__ws *ws = tmk__ws_top();
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "allocate from");
-	return err ? err : tmk__ws_alloc(out, ws, bytes, zero);
+	/* Not the innermost one: it may still be one of this thread's. */
+	if ((uintptr_t)handle != ws->handle) {
+		err = tmk__ws_mine(&ws, handle, "allocate from");
+		if (err)
+			return err;
+	}
+	if (!tmk__ws_has_room(ws, bytes))
+		return tmk__ws_alloc_slow(out, ws, bytes, zero);
+	*out = tmk__ws_bump(ws, bytes);
+	if (zero)
+		memset(*out, 0, bytes);
+	return 0;
 }
 
+/* Who did not inline it has it here. */
 int tmk_workspace_alloc(void **out, struct tmk_workspace *handle, size_t bytes,
 			bool zero)
 {
-	if (__builtin_expect((uintptr_t)handle != tmk__top.handle, 0))
-		return alloc_other(out, handle, bytes, zero);
-	return tmk__ws_alloc(out, tmk__top.ws, bytes, zero);
+	struct tmk__ws *ws = tmk__ws_top();
+
+	if (__builtin_expect((uintptr_t)handle != ws->handle || zero ||
+				     !tmk__ws_has_room(ws, bytes),
+			     0))
+		return tmk_workspace_alloc_slow(out, handle, bytes, zero);
+	*out = tmk__ws_bump(ws, bytes);
+	return 0;
 }
 
 /**

@@ -32,8 +32,8 @@ __thread struct tmk__thread *tmk__self
 
 static struct tmk__ws nowhere; /* never open */
 
-__thread struct tmk__top tmk__top
-	__attribute__((tls_model("initial-exec"))) = { 0, &nowhere };
+__thread struct tmk_workspace_room *tmk_workspace_innermost
+	__attribute__((tls_model("initial-exec"))) = (void *)&nowhere;
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key;
@@ -144,8 +144,7 @@ void tmk__thread_top_set(void)
 {
 	struct tmk__ws *ws = tmk__ws_innermost();
 
-	tmk__top.ws = ws ? ws : &nowhere;
-	tmk__top.handle = ws ? ws->handle : 0;
+	tmk_workspace_innermost = (void *)(ws ? ws : &nowhere);
 }
 
 /*

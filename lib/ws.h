@@ -88,13 +88,8 @@ struct tmk__ring {
 
 struct tmk__ws {
 	/* What an allocation in a warmed-up workspace touches. */
-	uint64_t handle; /* of the workspace that lives here, 0 if none does */
+	struct tmk_workspace_room; /* its members are members here */
 	struct tmk__thread *thread; /* NULL once destroyed */
-	char *base; /* the block */
-	size_t offset; /* a multiple of the alignment, as is @end */
-	size_t end; /* room ends here; @offset where each request is a case */
-	size_t mask; /* alignment - 1 */
-	uint64_t allocations;
 
 	/* And a tensor's header. Slots [slot, slot_end) of @extent are free. */
 	uint64_t seq; /* of handles in @extent in this generation */
@@ -171,19 +166,6 @@ struct tmk__thread {
 extern __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
-/*
- * The innermost open workspace again, for the shortest way to an allocation: who
- * names it is its thread and it lives. Its handle is 0 and its inside one that
- * has no room while there is none.
- */
-struct tmk__top {
-	uint64_t handle;
-	struct tmk__ws *ws;
-};
-
-extern __thread struct tmk__top tmk__top
-	__attribute__((tls_model("initial-exec")));
-
 struct tmk__ws_table {
 	struct tmk__ws *ws;
 	uint32_t nr; /* places that were used at least once */
@@ -235,6 +217,19 @@ static inline bool tmk__ws_is_mine(const struct tmk__ws *ws)
 	return __atomic_load_n(&ws->thread, __ATOMIC_RELAXED) == tmk__self;
 }
 
+/**
+ * tmk__ws_top() - the innermost open workspace of the thread
+ *
+ * Who names it is its thread, and it lives.
+ *
+ * Return: its inside; one whose handle is 0 and which has no room if there is
+ * none.
+ */
+static inline struct tmk__ws *tmk__ws_top(void)
+{
+	return (struct tmk__ws *)tmk_workspace_innermost;
+}
+
 /** tmk__ws_innermost() - the innermost open workspace of the thread, or NULL */
 static inline struct tmk__ws *tmk__ws_innermost(void)
 {
@@ -282,29 +277,30 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero);
 int tmk__ws_alloc_beside(void **out, struct tmk__ws *ws,
 			 struct tmk__spill *spill, size_t n);
 int tmk__ws_refuse_full(const struct tmk__ws *ws, size_t n);
-int tmk__ws_clear(void *p, size_t bytes);
 int tmk__ws_slot_slow(struct tmk__ws *ws);
 
 /**
- * tmk__ws_alloc() - memory from an open workspace of this thread
- * @ws: its inside; the caller knows that it is alive and this thread's
+ * tmk__ws_has_room() - is an allocation just an add?
+ * @ws: any
+ * @bytes: any number
  *
  * If @bytes is at most the room then so is @bytes rounded up, because room is
- * a multiple of the alignment: nothing can overflow. 0 bytes wrap around and
- * go the slow way, as do rings and a workspace that is closed (no room).
+ * a multiple of the alignment: nothing can overflow. 0 bytes wrap around: they are
+ * no case of an add, as are rings and a workspace that is closed (no room).
  */
-static inline int tmk__ws_alloc(void **out, struct tmk__ws *ws, size_t bytes,
-				bool zero)
+static inline bool tmk__ws_has_room(const struct tmk__ws *ws, size_t bytes)
 {
-	char *p;
+	return __builtin_expect(bytes - 1 < ws->end - ws->offset, 1);
+}
 
-	if (__builtin_expect(bytes - 1 >= ws->end - ws->offset, 0))
-		return tmk__ws_alloc_slow(out, ws, bytes, zero);
-	p = ws->base + ws->offset;
+/** tmk__ws_bump() - the add */
+static inline void *tmk__ws_bump(struct tmk__ws *ws, size_t bytes)
+{
+	char *p = ws->base + ws->offset;
+
 	ws->offset += tmk__ws_align(ws, bytes);
 	ws->allocations++;
-	*out = p;
-	return zero ? tmk__ws_clear(p, bytes) : 0;
+	return p;
 }
 
 /**

@@ -150,6 +150,13 @@ def public_functions():
     return out
 
 
+def public_objects():
+    """The names of what include/tmk declares TMK_API and is no function."""
+    return [name for path in files(".h") if path.startswith("include/tmk/")
+            for name in re.findall(r"^TMK_API __thread [^;({]*?\b(tmk_\w+)\s*(?:__attribute__|;)",
+                                   without_comments(read(path)), re.M)]
+
+
 def compile_c(source, *flags, compiler="gcc", language="c", out=None):
     """Compile a text. Return: what the compiler said, "" if it was content."""
     with tempfile.TemporaryDirectory() as tmp:

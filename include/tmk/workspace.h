@@ -331,6 +331,79 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
 					       size_t bytes, bool zero);
 
 /**
+ * struct tmk_workspace_room - the part of a workspace that programs allocate in
+ * @handle: whose it is, 0 = nobody's
+ * @base: the block
+ * @offset: where in the block the next allocation goes
+ * @end: where the room ends; @offset where each request is a case of its own
+ * @mask: alignment - 1; @offset and @end are multiples of the alignment
+ * @allocations: how many there were
+ *
+ * For the body of tmk_workspace_alloc() below, and part of the ABI therefore. Only
+ * the library says how far the room goes.
+ */
+struct tmk_workspace_room {
+	uint64_t handle;
+	char *base;
+	size_t offset;
+	size_t end;
+	size_t mask;
+	uint64_t allocations;
+};
+
+/*
+ * The room of the thread's innermost open workspace, or one of nobody with no
+ * room; never NULL. Initial-exec: a plain load, as far as one pointer still fits
+ * in the static block of thread-local memory, which is so for dlopen(), too.
+ */
+TMK_API __thread struct tmk_workspace_room *tmk_workspace_innermost
+	__attribute__((tls_model("initial-exec")));
+
+/**
+ * tmk_workspace_alloc_slow() - tmk_workspace_alloc() where it is not just an add
+ *
+ * What the inlined part of that function calls; the two give the same.
+ */
+TMK_API TMK_MUST_CHECK int tmk_workspace_alloc_slow(void **out,
+						    struct tmk_workspace *ws,
+						    size_t bytes, bool zero);
+
+/*
+ * The same function again for compilers to inline: a bounds check and an add.
+ * Where it is not inlined (-O0, a pointer to it, other languages) it is the
+ * library's. 0 bytes wrap around and are refused by the library; if @bytes is at
+ * most the room then so is @bytes rounded up, because room is a multiple of the
+ * alignment.
+ */
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern inline __attribute__((gnu_inline)) int tmk_workspace_alloc(
+	void **out, struct tmk_workspace *ws, size_t bytes, bool zero)
+{
+	struct tmk_workspace_room *room = tmk_workspace_innermost;
+	void *p;
+	int err;
+
+	if (__builtin_expect((uintptr_t)ws != room->handle || zero ||
+				     bytes - 1 >= room->end - room->offset,
+			     0)) {
+		err = tmk_workspace_alloc_slow(&p, ws, bytes, zero);
+		if (err)
+			return err;
+	} else {
+		p = room->base + room->offset;
+		room->offset += ((bytes - 1) | room->mask) + 1;
+		room->allocations++;
+	}
+	*out = p;
+	return 0;
+}
+#ifdef __cplusplus
+}
+#endif
+
+/**
  * tmk_workspace_initialize() - make the block now from what was learned
  * @ws: may be open while it has no block; what was spilled stays until the end
  *	of the scope

@@ -7,7 +7,7 @@
  * object; decides nothing.
  *
  *	host_workspace [CYCLES]
- *	host_workspace --count ALLOCATIONS
+ *	host_workspace --count alloc|call|tensor|data|scope TIMES
  *
  * "ways" are 64 pieces of mixed sizes, nanoseconds for one allocation; "close" is
  * a scope with so many tensors, nanoseconds for its end; "traces" are recorded
@@ -518,22 +518,76 @@ static int make_block(void)
 	return 0;
 }
 
-/* So many allocations and little else, to count instructions of. */
-static int count(long allocations)
+/* --- to count instructions of --- */
+
+typedef int alloc_fn(void **out, struct tmk_workspace *from, size_t bytes,
+		     bool zero);
+
+static alloc_fn *volatile const by_call = tmk_workspace_alloc;
+static struct tmk_workspace *inner;
+
+static inline __attribute__((always_inline)) int work(char way, long n)
+{
+	static const int64_t shape[2] = { 2, 8 };
+	struct tmk_tensor *t;
+	void *p = NULL;
+	int err = 0;
+
+	while (n-- && !err) {
+		if (way == 'a')
+			err = tmk_workspace_alloc(&p, ws, ALIGNMENT, false);
+		else if (way == 'c')
+			err = by_call(&p, ws, ALIGNMENT, false);
+		else if (way == 't')
+			err = tmk_tensor_create(&t, TMK_F32, 2, shape);
+		else if (way == 'd')
+			p = tmk_tensor_data(tensors[0]);
+		else
+			err = tmk_workspace_push(inner) ||
+			      tmk_workspace_pop(inner);
+		*(void *volatile *)&pieces[0] = p;
+	}
+	return err;
+}
+
+/* Functions of their own, so that a counter can be told to look at one. */
+#define COUNTED(name)                                             \
+	static __attribute__((noinline)) int count_##name(long n) \
+	{                                                         \
+		return work(#name[0], n);                         \
+	}
+COUNTED(alloc)
+COUNTED(call)
+COUNTED(tensor)
+COUNTED(data)
+COUNTED(scope)
+
+static const struct way counted[] = {
+	{ "alloc", count_alloc },   { "call", count_call },
+	{ "tensor", count_tensor }, { "data", count_data },
+	{ "scope", count_scope },
+};
+#define COUNTED_NR (sizeof(counted) / sizeof(counted[0]))
+
+/* So many of one thing and little else, in a workspace that is warmed up. */
+static int count(const char *name, long n)
 {
 	struct tmk_workspace_opts o = TMK_WORKSPACE_OPTS_INIT;
-	void *p;
+	size_t k;
 
+	for (k = 0; k < COUNTED_NR && strcmp(counted[k].name, name); k++)
+		;
 	/* In a file, since valgrind does not know how memory is locked. */
 	o.location = TMK_WS_LOCATION_FILE;
 	o.learning = TMK_WS_LEARN_NONE;
-	o.initial_bytes = (uint64_t)allocations * ALIGNMENT;
-	if (tmk_workspace_create(&ws, "count", &o) || tmk_workspace_push(ws))
-		return 1;
-	while (allocations--)
-		if (tmk_workspace_alloc(&p, ws, ALIGNMENT, false))
-			return 1;
-	return tmk_workspace_pop(ws) || tmk_workspace_destroy(ws);
+	o.initial_bytes = ((uint64_t)n + 1) * ALIGNMENT;
+	return k == COUNTED_NR || tmk_workspace_create(&ws, "count", &o) ||
+	       tmk_workspace_create(&inner, "inner", &o) ||
+	       tmk_workspace_push(ws) || work('t', n) ||
+	       tmk_workspace_pop(ws) || tmk_workspace_push(ws) ||
+	       tmk_tensor_create(&tensors[0], TMK_F32, 0, NULL) ||
+	       counted[k].run(n) || tmk_workspace_pop(ws) ||
+	       tmk_workspace_destroy_all();
 }
 
 int main(int argc, char **argv)
@@ -542,8 +596,8 @@ int main(int argc, char **argv)
 	uint32_t random = 1;
 	int i;
 
-	if (argc == 3 && !strcmp(argv[1], "--count"))
-		return count(strtol(argv[2], NULL, 10));
+	if (argc == 4 && !strcmp(argv[1], "--count"))
+		return count(argv[2], strtol(argv[3], NULL, 10));
 	if (cycles < 1) {
 		fprintf(stderr, "host_workspace: a number of cycles\n");
 		return 2;
