@@ -56,7 +56,7 @@ def files(*endings):
         names = {os.path.relpath(os.path.join(d, f)) for d, _, found in os.walk(".")
                  for f in found if not d.startswith(("./build", "./.git/"))}
     # Traces are data: their format has no room for a licence line.
-    names = {f for f in names if not f.startswith("tests/bench/traces/")}
+    names = {f for f in names if not f.startswith("tests/bench/weights/")}
     return sorted(f for f in names
                   if os.path.isfile(f) and (not endings or f.endswith(endings)))
 

@@ -4,8 +4,9 @@
 # Benchmarks: tests/bench/run-guest and run-host build and run them. They print
 # JSON and decide nothing.
 
+# alloc_work is what host_alloc runs.
 BENCH_HOST := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,\
-	$(wildcard tests/bench/host_*.c))
+	$(wildcard tests/bench/host_*.c) tests/bench/alloc_work.c)
 BENCH_GUEST := $(patsubst tests/bench/%.c,build/tests/bench/%,\
 	$(wildcard tests/bench/guest_*.c))
 

@@ -5,44 +5,50 @@
  * with its defaults and tuned to keep what it has. Prints one JSON object;
  * decides nothing.
  *
- *	host_alloc [ROUNDS [TRACES]]
+ *	host_alloc [ROUNDS [TRACES [WEIGHTS]]]
  *
- * Every allocator runs the same code in a process of its own, peers by
- * LD_PRELOAD; they take turns, ROUNDS times (7), and medians are shown. A peer
- * that is not installed is left out and named in "missing". The machine's free
- * memory is touched before each process, because a virtual machine may have
- * given it to its host.
+ * Every allocator runs the same code (alloc_work.c) in a process of its own,
+ * peers by LD_PRELOAD; they take turns, ROUNDS times (7), and medians are shown.
+ * A peer that is not installed is left out and named in "missing". The machine's
+ * free memory is touched before each process, because a virtual machine may have
+ * given it to its host. What one thread does is timed by its processor time.
  *
  *	pair_N       ns for allocating and freeing N bytes, one byte written
  *	trace_T      ms for an iteration of a trace, one store to each page
- *	held_T       bytes held at most, over the trace's peak live bytes
- *	scale_2      pairs a second of two threads over those of one
+ *	bare_T       ns for allocating and freeing a block of it, nothing written
+ *	written_T    ms for an iteration, every byte written
+ *	varied_T     as trace_T, each iteration of another length
+ *	held_T       bytes held at most, over the trace's peak live bytes: what tmk
+ *		     counts, what of a peer is in RAM; held_varied_T likewise
+ *	scale_2_W    what two threads do in the time in which one does 1
  *	handover     ns for a block that another thread frees
- *	faults, calls  page faults and the library's calls in the pair loops
- *	pack_W       one region for all weights of a model, over their bytes
+ *	bookkeeping_N  the library's own memory for many blocks of N bytes, over
+ *		     theirs
+ *	pack_W       one region for all weights of a model, over their bytes;
+ *		     pack_power_of_two_W is a block of a power of two for each
+ *	calls_X, faults_X  system calls (as a tracer sees them) and page faults of
+ *		     100 pairs, and of an iteration of a trace
+ *
+ * "against" has what tmk's median is of that of the best peer, and of the best
+ * one that is tuned; for traces also how many times as long glibc and jemalloc
+ * take by default.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <tmk/tmk.h>
+#include "host_util.h"
 
-#define NR(a) (sizeof(a) / sizeof((a)[0]))
 #define LIBS "/usr/lib/x86_64-linux-gnu/"
-#define EVENTS_MAX 4096
-#define RESULTS_MAX 128
+#define RESULTS_MAX 160
 #define ROUNDS_MAX 31
 
 /* An allocator: what is preloaded, and how it is told to keep memory. */
@@ -77,352 +83,12 @@ static const struct peer peers[] = {
 	    "TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES=1073741824" } },
 };
 
-static const size_t sizes[] = {
-	64,	512,	 4096,	  32768,    65536,    131072,
-	262144, 1048576, 4194304, 16777216, 67108864,
-};
-
-struct event {
-	bool alloc;
-	unsigned int id;
-	size_t bytes;
-};
-
-struct trace {
-	char name[64];
-	struct event events[EVENTS_MAX];
-	size_t nr;
-	size_t peak;
-};
-
-static bool use_tmk;
-static struct trace trace;
-static char *blocks[EVENTS_MAX];
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
+static const char *work, *traces, *weights;
 
 static void die(const char *what)
 {
-	fprintf(stderr, "host_alloc: %s: %s\n", what,
-		use_tmk ? tmk_error_last() : strerror(errno));
+	fprintf(stderr, "host_alloc: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static inline char *get(size_t bytes)
-{
-	void *p = NULL;
-
-	if (use_tmk && tmk_alloc(&p, bytes, NULL))
-		die("no memory");
-	if (!use_tmk)
-		p = malloc(bytes);
-	if (!p)
-		die("no memory");
-	return p;
-}
-
-static inline void put(char *p)
-{
-	if (!use_tmk)
-		free(p);
-	else if (tmk_free(p))
-		die("cannot free");
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t nr)
-{
-	qsort(values, nr, sizeof(*values), compare);
-	return values[nr / 2];
-}
-
-/* The median of some batches, after one that warms up; slow ones are short. */
-static double pair(size_t bytes)
-{
-	enum {
-		BATCHES = 15
-	};
-	double times[BATCHES], start;
-	long n = 2000, i;
-	int batch;
-
-	for (batch = -1; batch < BATCHES; batch++) {
-		start = now();
-		for (i = 0; i < n; i++) {
-			char *p = get(bytes);
-
-			*(volatile char *)p = 1;
-			put(p);
-		}
-		if (batch >= 0)
-			times[batch] = (now() - start) / (double)n;
-		else if (now() - start > 2e6)
-			n = 100;
-	}
-	return median(times, BATCHES);
-}
-
-static void pairs(void)
-{
-	struct tmk_stats stats = { .stats_size = sizeof(stats) };
-	uint64_t calls = 0, faults = 0;
-	struct rusage usage;
-	size_t i;
-
-	for (i = 0; i < NR(sizes); i++) {
-		char *p = get(sizes[i]);
-
-		*(volatile char *)p = 1;
-		put(p);
-		p = get(sizes[i]);
-		put(p);
-		getrusage(RUSAGE_SELF, &usage);
-		faults -= (uint64_t)usage.ru_minflt;
-		if (use_tmk && !tmk_stats_snapshot(&stats))
-			calls -= stats.backend_calls;
-		printf("pair_%zu %.3f\n", sizes[i], pair(sizes[i]));
-		getrusage(RUSAGE_SELF, &usage);
-		faults += (uint64_t)usage.ru_minflt;
-		if (use_tmk && !tmk_stats_snapshot(&stats))
-			calls += stats.backend_calls;
-	}
-	printf("faults %llu\n", (unsigned long long)faults);
-	if (use_tmk)
-		printf("calls %llu\n", (unsigned long long)calls);
-}
-
-static void trace_load(const char *dir, const char *file)
-{
-	char path[600], line[256], op;
-	size_t live = 0, sizes_of[EVENTS_MAX];
-	FILE *f;
-
-	memset(&trace, 0, sizeof(trace));
-	snprintf(trace.name, sizeof(trace.name), "%.*s",
-		 (int)strcspn(file, "."), file);
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	f = fopen(path, "re");
-	if (!f)
-		die(path);
-	while (fgets(line, sizeof(line), f)) {
-		struct event *e = &trace.events[trace.nr];
-
-		if (sscanf(line, "%c\t%u\t%zu", &op, &e->id, &e->bytes) != 3)
-			continue;
-		if (e->id >= EVENTS_MAX || trace.nr + 1 == EVENTS_MAX)
-			die("a trace is too long");
-		e->alloc = op == 'a';
-		if (e->alloc) {
-			sizes_of[e->id] = e->bytes;
-			live += e->bytes;
-		} else {
-			live -= sizes_of[e->id];
-		}
-		if (live > trace.peak)
-			trace.peak = live;
-		trace.nr++;
-	}
-	fclose(f);
-}
-
-static void replay(bool touch)
-{
-	size_t i, at;
-
-	for (i = 0; i < trace.nr; i++) {
-		const struct event *e = &trace.events[i];
-		char *p;
-
-		if (!e->alloc) {
-			put(blocks[e->id]);
-			continue;
-		}
-		p = get(e->bytes);
-		blocks[e->id] = p;
-		for (at = 0; touch && at < e->bytes; at += 4096)
-			*(volatile char *)(p + at) = 1;
-	}
-}
-
-static void trace_run(const char *dir, const char *file)
-{
-	enum {
-		ITERATIONS = 9
-	};
-	struct tmk_stats before = { .stats_size = sizeof(before) }, after;
-	double touched[ITERATIONS], bare[ITERATIONS], start;
-	int i, k, times;
-
-	trace_load(dir, file);
-	times = trace.peak > 100000000 ? 1 : 20;
-	if (use_tmk) {
-		tmk_trim(0);
-		(void)tmk_stats_snapshot(&before);
-	}
-	replay(true);
-	replay(true);
-	for (i = 0; i < ITERATIONS; i++) {
-		start = now();
-		for (k = 0; k < times; k++)
-			replay(true);
-		touched[i] = (now() - start) / times;
-		start = now();
-		for (k = 0; k < times; k++)
-			replay(false);
-		bare[i] = (now() - start) / times / (double)trace.nr * 2;
-	}
-	printf("trace_%s %.4f\n", trace.name,
-	       median(touched, ITERATIONS) / 1e6);
-	printf("bare_%s %.2f\n", trace.name, median(bare, ITERATIONS));
-	if (!use_tmk)
-		return;
-	after = before;
-	(void)tmk_stats_snapshot(&after);
-	/* Nothing was held before, and what is held is never less than before. */
-	printf("held_%s %.4f\n", trace.name,
-	       (double)after.total.current / (double)trace.peak);
-}
-
-static void *work(void *arg)
-{
-	long i, n = 300000;
-
-	(void)arg;
-	for (i = 0; i < n; i++) {
-		char *p = get(sizes[i % 9]);
-
-		*(volatile char *)p = 1;
-		put(p);
-	}
-	return NULL;
-}
-
-static double work_time(int threads)
-{
-	pthread_t thread[2];
-	double start = now();
-	int i;
-
-	for (i = 0; i < threads; i++)
-		if (pthread_create(&thread[i], NULL, work, NULL))
-			die("no thread");
-	for (i = 0; i < threads; i++)
-		pthread_join(thread[i], NULL);
-	return now() - start;
-}
-
-static _Atomic(char *) ring[256];
-
-static void *taker(void *arg)
-{
-	long i, n = *(long *)arg;
-	char *p;
-
-	for (i = 0; i < n; i++) {
-		while (!(p = atomic_exchange(&ring[i % 256], NULL)))
-			sched_yield();
-		put(p);
-	}
-	return NULL;
-}
-
-static double handover(void)
-{
-	long i, n = 50000;
-	pthread_t thread;
-	double start = now();
-
-	if (pthread_create(&thread, NULL, taker, &n))
-		die("no thread");
-	for (i = 0; i < n; i++) {
-		char *p = get(i & 1 ? 4096 : 65536);
-
-		*(volatile char *)p = 1;
-		while (atomic_load(&ring[i % 256]))
-			sched_yield();
-		atomic_store(&ring[i % 256], p);
-	}
-	pthread_join(thread, NULL);
-	return (now() - start) / (double)n;
-}
-
-/* All weights of a model in one region, or the region's size if too large. */
-static void pack(const char *dir, const char *file)
-{
-	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;
-	size_t sum = 0, used = 0, bytes, held;
-	struct tmk_region *region;
-	char path[600], line[512];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	f = fopen(path, "re");
-	if (!f)
-		die(path);
-	while (fgets(line, sizeof(line), f)) {
-		if (line[0] == '#' ||
-		    sscanf(line, "%*s %*s %*s %zu", &bytes) != 1)
-			continue;
-		sum += bytes;
-		used = ((used + 63) & ~(size_t)63) + bytes;
-	}
-	fclose(f);
-	held = (used + (2 << 20) - 1) & ~(((size_t)2 << 20) - 1);
-	if (held < (size_t)1 << 30) {
-		if (tmk_region_create(&region, used, &opts))
-			die("no region");
-		held = tmk_region_bytes(region);
-		tmk_region_put(region);
-	}
-	printf("pack_%.*s %.5f\n", (int)strcspn(file, "."), file,
-	       (double)held / (double)sum);
-}
-
-static void each_file(const char *dir, const char *suffix,
-		      void (*run)(const char *dir, const char *file))
-{
-	struct dirent **list;
-	int i, n = scandir(dir, &list, NULL, alphasort);
-
-	if (n < 0)
-		die(dir);
-	for (i = 0; i < n; i++) {
-		size_t len = strlen(list[i]->d_name), cut = strlen(suffix);
-
-		if (len > cut && !strcmp(list[i]->d_name + len - cut, suffix))
-			run(dir, list[i]->d_name);
-		free(list[i]);
-	}
-	free(list);
-}
-
-/* In a process of its own: measure, and print a name and a number a line. */
-static int measure(bool tmk, const char *dir)
-{
-	use_tmk = tmk;
-	pairs();
-	each_file(dir, ".trace.tsv", trace_run);
-	work_time(1);
-	printf("scale_2 %.3f\n", 2 * work_time(1) / work_time(2));
-	printf("handover %.1f\n", handover());
-	if (tmk) {
-		each_file(dir, ".weights.tsv", pack);
-		if (tmk_close())
-			die("closing");
-	}
-	return 0;
 }
 
 /* Results of a peer: a name, and a value for each round. */
@@ -434,29 +100,42 @@ struct result {
 
 static struct result results[NR(peers)][RESULTS_MAX];
 
-static void result_add(size_t peer, const char *name, double value)
+static void result_add(size_t peer, const char *what, const char *name,
+		       double value)
 {
-	struct result *r = results[peer];
+	struct result *r = results[peer], *end = r + RESULTS_MAX - 1;
+	char full[64];
 
-	while (r->name[0] && strcmp(r->name, name) != 0)
+	if (snprintf(full, sizeof(full), "%s%s", what, name) >=
+	    (int)sizeof(full))
+		die("a name is too long");
+	while (r < end && r->name[0] && strcmp(r->name, full) != 0)
 		r++;
-	snprintf(r->name, sizeof(r->name), "%s", name);
+	if (r == end)
+		die("too many results");
+	strcpy(r->name, full);
 	if (r->nr < ROUNDS_MAX)
 		r->values[r->nr++] = value;
 }
 
-/* Have free memory here, not at the host. */
-static void prewarm(void)
+/* The median of a peer's values of that name; a negative number if none. */
+static double result_get(size_t peer, const char *name)
 {
-	size_t bytes = (size_t)1 << 30;
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct result *r = results[peer];
 
-	if (p == MAP_FAILED)
-		return;
-	(void)madvise(p, bytes, MADV_HUGEPAGE);
-	memset(p, 1, bytes);
-	munmap(p, bytes);
+	for (; r->name[0]; r++)
+		if (!strcmp(r->name, name))
+			return median(r->values, r->nr);
+	return -1;
+}
+
+static size_t peer_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; strcmp(peers[i].name, name) != 0; i++)
+		;
+	return i;
 }
 
 static bool peer_there(const struct peer *peer)
@@ -465,44 +144,178 @@ static bool peer_there(const struct peer *peer)
 	       !access(peer->preload, R_OK);
 }
 
-static void peer_exec(const struct peer *peer, const char *self,
-		      const char *dir)
+static void peer_exec(const struct peer *peer, bool count)
 {
+	const char *which = peer->preload ? "malloc" : "tmk";
 	size_t i;
 
 	for (i = 0; i < NR(peer->env) && peer->env[i]; i++)
 		putenv((char *)peer->env[i]);
 	if (peer->preload && *peer->preload)
 		setenv("LD_PRELOAD", peer->preload, 1);
-	execl(self, self, "--measure", peer->preload ? "malloc" : "tmk", dir,
-	      (char *)NULL);
+	if (count && !ptrace(PTRACE_TRACEME, 0, 0, 0))
+		execl(work, work, "--count", which, traces, (char *)NULL);
+	else if (!count)
+		execl(work, work, which, traces, weights, (char *)NULL);
 	_exit(127);
 }
 
-static void peer_run(size_t nr, const char *self, const char *dir)
+/* Start a peer. Return: what it prints. */
+static FILE *peer_start(pid_t *pid, size_t nr, bool count)
 {
-	char line[256], name[64];
-	int fds[2], status;
-	double value;
-	pid_t pid;
+	int fds[2];
 	FILE *f;
 
 	if (pipe2(fds, O_CLOEXEC))
 		die("pipe");
-	pid = fork();
-	if (!pid) {
+	*pid = fork();
+	if (!*pid) {
 		dup2(fds[1], STDOUT_FILENO);
-		peer_exec(&peers[nr], self, dir);
+		peer_exec(&peers[nr], count);
 	}
 	close(fds[1]);
 	f = fdopen(fds[0], "r");
-	while (f && fgets(line, sizeof(line), f))
+	if (*pid < 0 || !f)
+		die("no process");
+	return f;
+}
+
+static void peer_run(size_t nr)
+{
+	char line[256], name[64];
+	double value;
+	int status;
+	pid_t pid;
+	FILE *f;
+
+	f = peer_start(&pid, nr, false);
+	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%63s %lf", name, &value) == 2)
-			result_add(nr, name, value);
-	if (f)
-		fclose(f);
+			result_add(nr, "", name, value);
+	fclose(f);
 	if (waitpid(pid, &status, 0) < 0 || status)
 		fprintf(stderr, "host_alloc: %s failed\n", peers[nr].name);
+}
+
+/*
+ * Let it run, and count its system calls between each two of getppid(). Return:
+ * how many counts, or a negative number if it failed.
+ */
+static int trace_calls(pid_t pid, long *counts, int max)
+{
+	struct user_regs_struct regs;
+	bool enters = false, in = false;
+	int status, nr = 0;
+
+	if (waitpid(pid, &status, 0) < 0 || !WIFSTOPPED(status) ||
+	    ptrace(PTRACE_SETOPTIONS, pid, 0,
+		   PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))
+		return -1;
+	for (;;) {
+		if (ptrace(PTRACE_SYSCALL, pid, 0, 0) ||
+		    waitpid(pid, &status, 0) < 0)
+			return -1;
+		if (WIFEXITED(status) || WIFSIGNALED(status))
+			return status ? -1 : nr;
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+			continue;
+		enters = !enters;
+		if (!enters || ptrace(PTRACE_GETREGS, pid, 0, &regs))
+			continue;
+		if (regs.orig_rax != SYS_getppid) {
+			if (in)
+				counts[nr - 1]++;
+			continue;
+		}
+		in = !in;
+		if (in && nr == max)
+			return -1;
+		if (in)
+			counts[nr++] = 0;
+	}
+}
+
+static void peer_count(size_t nr)
+{
+	char line[256], name[64];
+	long counts[64], faults;
+	int n, i;
+	pid_t pid;
+	FILE *f;
+
+	f = peer_start(&pid, nr, true);
+	n = trace_calls(pid, counts, NR(counts));
+	for (i = 0; i < n && fgets(line, sizeof(line), f); i++) {
+		if (sscanf(line, "%63s %ld", name, &faults) != 2)
+			break;
+		result_add(nr, "calls_", name, (double)counts[i]);
+		result_add(nr, "faults_", name, (double)faults);
+	}
+	if (n <= 0 || i != n)
+		fprintf(stderr, "host_alloc: %s cannot be traced\n",
+			peers[nr].name);
+	fclose(f);
+}
+
+static bool starts(const char *name, const char *with)
+{
+	return !strncmp(name, with, strlen(with));
+}
+
+/* The peer that is best at it; 0 if there is none. More is better if @most. */
+static size_t best_peer(const char *name, bool most, bool tuned)
+{
+	size_t i, best = 0;
+
+	for (i = 1; i < NR(peers); i++) {
+		double value = result_get(i, name), than;
+
+		if (value < 0 || (tuned && !strstr(peers[i].name, "_tuned")))
+			continue;
+		than = best ? result_get(best, name) : 0;
+		if (!best || (most ? value > than : value < than))
+			best = i;
+	}
+	return best;
+}
+
+static void print_against(const char *name)
+{
+	static const char *const defaults[] = { "glibc", "jemalloc" };
+	bool most = starts(name, "scale");
+	size_t best = best_peer(name, most, false);
+	size_t tuned = best_peer(name, most, true), i, peer;
+	double ours = result_get(0, name);
+
+	printf("\"%s\": {\"best\": \"%s\", \"of_best\": %.3g", name,
+	       peers[best].name, ours / result_get(best, name));
+	if (tuned)
+		printf(", \"best_tuned\": \"%s\", \"of_best_tuned\": %.3g",
+		       peers[tuned].name, ours / result_get(tuned, name));
+	for (i = 0; starts(name, "trace_") && i < NR(defaults); i++) {
+		peer = peer_find(defaults[i]);
+		if (results[peer][0].nr)
+			printf(", \"times_%s\": %.3g", defaults[i],
+			       result_get(peer, name) / ours);
+	}
+	printf("}");
+}
+
+static void print_all_against(void)
+{
+	size_t k, nr = 0;
+
+	for (k = 0; results[0][k].nr; k++) {
+		const char *name = results[0][k].name;
+
+		if (starts(name, "calls_") || starts(name, "faults_") ||
+		    !best_peer(name, false, false))
+			continue;
+		printf(nr++ ? ",\n  " : ",\n \"against\": {\n  ");
+		print_against(name);
+	}
+	if (nr)
+		printf("}");
 }
 
 static void print_all(int rounds)
@@ -529,36 +342,45 @@ static void print_all(int rounds)
 			       median(results[i][k].values, results[i][k].nr));
 		printf("}");
 	}
+	print_all_against();
 	printf("}\n");
+}
+
+/* A file or folder of the tree: build/tests/bench/host_alloc is four below it. */
+static const char *in_tree(const char *self, const char *path)
+{
+	char full[PATH_MAX];
+	const char *real;
+
+	snprintf(full, sizeof(full), "%s/../../../../%s", self, path);
+	real = realpath(full, NULL);
+	return real ? real : path;
 }
 
 int main(int argc, char **argv)
 {
-	char self[512], traces[600];
 	int rounds = argc > 1 ? atoi(argv[1]) : 7, round;
-	const char *dir = argc > 2 ? argv[2] : NULL;
+	char self[512], program[600];
 	ssize_t len;
 	size_t i;
 
-	if (argc == 4 && !strcmp(argv[1], "--measure"))
-		return measure(!strcmp(argv[2], "tmk"), argv[3]);
 	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (len < 0 || rounds < 1 || rounds > ROUNDS_MAX)
 		return 2;
 	self[len] = '\0';
-	/* build/tests/bench/host_alloc is four levels below the tree. */
-	snprintf(traces, sizeof(traces), "%s/../../../../tests/bench/traces",
-		 self);
-	if (!dir)
-		dir = realpath(traces, NULL);
-	if (!dir)
-		dir = "tests/bench/traces";
+	traces = argc > 2 ? argv[2] : in_tree(self, "tests/traces");
+	weights = argc > 3 ? argv[3] : in_tree(self, "tests/bench/weights");
+	snprintf(program, sizeof(program), "%.*s/alloc_work",
+		 (int)(strrchr(self, '/') - self), self);
+	work = program;
 	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < NR(peers); i++) {
 			if (!peer_there(&peers[i]))
 				continue;
 			prewarm();
-			peer_run(i, self, dir);
+			peer_run(i);
+			if (!round)
+				peer_count(i);
 		}
 	}
 	print_all(rounds);
