@@ -183,19 +183,14 @@ static int create_detached(struct tmk_tensor **out,
 	return 0;
 }
 
-static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
-			   const struct tmk__layout *l)
+static inline int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
+				  const struct tmk__layout *l)
 {
 	struct tmk__tensor *t;
 	struct tmk_tensor *handle;
 	void *data = nowhere, *beside;
 	int err;
 
-	if (!ws->open)
-		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
-				  ws->id);
-	if (ws->bypass)
-		return create_detached(out, NULL, l);
 	err = tmk__ws_slot_take(&handle, &t, ws);
 	if (err)
 		return err;
@@ -214,6 +209,32 @@ static int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
 	return 0;
 }
 
+static __attribute__((noinline)) int create_special(struct tmk_tensor **out,
+						    struct tmk__ws *ws,
+						    const struct tmk__layout *l)
+{
+	int err;
+
+	if (ws->bypass)
+		return create_detached(out, NULL, l);
+	tmk__ws_lock(ws);
+	err = create_attached(out, ws, l);
+	tmk__ws_leave(ws);
+	return err;
+}
+
+/* @ws: open in this thread, or NULL */
+static inline int create(struct tmk_tensor **out, struct tmk__ws *ws,
+			 const struct tmk_region_opts *opts,
+			 const struct tmk__layout *l)
+{
+	if (!ws)
+		return create_detached(out, opts, l);
+	if (__builtin_expect(ws->special, 0))
+		return create_special(out, ws, l);
+	return create_attached(out, ws, l);
+}
+
 int tmk_tensor_create(struct tmk_tensor **out, enum tmk_dtype dtype, int rank,
 		      const int64_t *shape)
 {
@@ -222,10 +243,7 @@ int tmk_tensor_create(struct tmk_tensor **out, enum tmk_dtype dtype, int rank,
 	int err;
 
 	err = tmk__layout_dense(&l, dtype, rank, shape);
-	if (err)
-		return err;
-	return ws ? create_attached(out, ws, &l) :
-		    create_detached(out, NULL, &l);
+	return err ? err : create(out, ws, NULL, &l);
 }
 
 int tmk_tensor_create_in(struct tmk_tensor **out, struct tmk_workspace *handle,
@@ -241,15 +259,18 @@ int tmk_tensor_create_in(struct tmk_tensor **out, struct tmk_workspace *handle,
 				  "region options are for a tensor outside of "
 				  "workspaces, and a workspace is given");
 	if (handle) {
-		err = tmk__ws_mine(&ws, handle, "allocate from");
+		err = tmk__ws_enter(&ws, handle, "allocate from");
+		if (err)
+			return err;
+		/* If it is, then it stays so, and lives: this thread has it. */
+		if (!tmk__ws_is_open_here(ws))
+			err = tmk__ws_refuse_closed(ws);
+		tmk__ws_leave(ws);
 		if (err)
 			return err;
 	}
 	err = tmk__layout_dense(&l, dtype, rank, shape);
-	if (err)
-		return err;
-	return ws ? create_attached(out, ws, &l) :
-		    create_detached(out, opts, &l);
+	return err ? err : create(out, ws, opts, &l);
 }
 
 int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,

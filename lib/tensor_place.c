@@ -105,9 +105,10 @@ int tmk_tensor_leverage_to(struct tmk_tensor **out, struct tmk_tensor *tensor,
 
 	err = tmk__tensor_get_valid(&t, tensor, NULL);
 	if (!err)
-		err = tmk__ws_mine(&ws, handle, "leverage to");
+		err = tmk__ws_enter(&ws, handle, "leverage to");
 	if (err)
 		return err;
+	tmk__ws_leave(ws);
 	if (!tmk__tensor_ws(tensor) || tmk__tensor_ws(tensor) == ws)
 		return as_it_is(out, tensor);
 	return copy_to(out, tensor, ws);
@@ -119,14 +120,18 @@ int tmk_tensor_leverage_or_detach(struct tmk_tensor **out,
 {
 	struct tmk__tensor *t;
 	struct tmk__ws *ws;
+	bool open = false;
 	int err;
 
 	err = tmk__tensor_get_valid(&t, tensor, NULL);
 	if (err)
 		return err;
-	if (tmk__ws_is_alive(&ws, handle) && tmk__ws_is_mine(ws) && ws->open)
-		return tmk_tensor_leverage_to(out, tensor, handle);
-	return tmk_tensor_detach(out, tensor);
+	if (!tmk__ws_enter(&ws, handle, "leverage to")) {
+		open = tmk__ws_is_open_here(ws);
+		tmk__ws_leave(ws);
+	}
+	return open ? tmk_tensor_leverage_to(out, tensor, handle) :
+		      tmk_tensor_detach(out, tensor);
 }
 
 bool tmk_tensor_is_closeable(const struct tmk_tensor *tensor)

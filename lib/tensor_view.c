@@ -20,6 +20,19 @@ struct view {
 	struct tmk__ws *ws; /* NULL if detached */
 };
 
+/* The base is in a shared workspace, which is locked until the view is made. */
+static int enter_other(struct view *v, const struct tmk_tensor *base)
+{
+	int err =
+		tmk__ws_enter(&v->ws, tmk__ws_handle(v->ws), "make a view in");
+	int stale = tmk_tensor_check(base, "base");
+
+	/* From here on its cycle cannot end, but it may have. */
+	if (!err && stale)
+		tmk__ws_leave(v->ws);
+	return stale ? stale : err;
+}
+
 static int view_begin(struct view *v, const struct tmk_tensor *base)
 {
 	struct tmk__tensor *t;
@@ -32,9 +45,15 @@ static int view_begin(struct view *v, const struct tmk_tensor *base)
 	v->ws = tmk__tensor_ws(base);
 	if (!v->ws)
 		return tmk__detached_take(&v->handle, &v->header);
-	if (!tmk__ws_is_mine(v->ws))
-		return tmk__ws_not_mine(v->ws, "make a view in");
-	return tmk__ws_slot_take(&v->handle, &v->header, v->ws);
+	if (!tmk__ws_is_mine(v->ws)) {
+		err = enter_other(v, base);
+		if (err)
+			return err;
+	}
+	err = tmk__ws_slot_take(&v->handle, &v->header, v->ws);
+	if (err)
+		tmk__ws_leave(v->ws);
+	return err;
 }
 
 static void view_commit(struct tmk_tensor **out, struct view *v)
@@ -46,6 +65,7 @@ static void view_commit(struct tmk_tensor **out, struct view *v)
 	if (v->ws) {
 		__atomic_store_n(&t->mark, v->base->mark, __ATOMIC_RELAXED);
 		tmk__ws_slot_commit(t, v->ws);
+		tmk__ws_leave(v->ws);
 	} else {
 		t->owner = false;
 		__atomic_store_n(&v->base->viewed, true, __ATOMIC_RELAXED);

@@ -2,8 +2,8 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * Workspaces from outside: creating, finding, destroying, asking. ws.h says
- * which file has the rest. A workspace is on its thread's list from its
- * creation to its destruction; opening and closing do not move it.
+ * which file has the rest. A workspace is on its owner's list from its creation
+ * to its destruction; opening and closing do not move it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,17 +12,6 @@
 
 #include "internal.h"
 #include "ws.h"
-
-static struct tmk__ws *find_id(const struct tmk__thread *self, const char *id)
-{
-	struct tmk__ws *ws;
-
-	for (ws = self ? self->first : NULL; ws; ws = ws->next) {
-		if (!strcmp(ws->id, id))
-			return ws;
-	}
-	return NULL;
-}
 
 /* Regions are named for people: as asked, or the id in plain characters. */
 static void name_region(struct tmk__ws *ws)
@@ -50,47 +39,61 @@ static void take_opts(struct tmk__ws *ws, const char *id,
 	ws->mask = opts->alignment - 1;
 	ws->is_ring = opts->reset == TMK_WS_RESET_ENDOFBUFFER;
 	ws->bypass = opts->debug == TMK_WS_DEBUG_BYPASS_EVERYTHING;
+	ws->shared = opts->flags & TMK_WS_F_SHARED;
+	ws->special = ws->bypass || ws->shared;
 	name_region(ws);
+}
+
+static int first_block(struct tmk__ws *ws,
+		       const struct tmk_workspace_opts *opts)
+{
+	if (ws->bypass)
+		return 0;
+	if (opts->location == TMK_WS_LOCATION_FILE)
+		return tmk__ws_file_create(ws, opts->path, opts->temp_dir);
+	return tmk__ws_block_create(ws, tmk__ws_size_initial(opts));
+}
+
+static int create(struct tmk_workspace **out, const char *id,
+		  const struct tmk_workspace_opts *opts)
+{
+	bool shared = opts->flags & TMK_WS_F_SHARED;
+	struct tmk__thread *self;
+	struct tmk__ws *ws;
+	int err;
+
+	err = tmk__thread_self(&self);
+	if (!err)
+		err = tmk__ws_place_take(&ws);
+	if (err)
+		return err;
+	take_opts(ws, id, opts);
+	tmk__ws_lock(ws);
+	err = tmk__ws_enlist(ws);
+	if (!err) {
+		err = first_block(ws, opts);
+		if (err)
+			tmk__ws_delist(ws);
+	}
+	if (!err)
+		*out = tmk__ws_handle(ws);
+	else
+		tmk__ws_place_free(ws);
+	if (shared)
+		pthread_mutex_unlock(&ws->lock);
+	return err;
 }
 
 int tmk_workspace_create(struct tmk_workspace **out, const char *id,
 			 const struct tmk_workspace_opts *opts)
 {
 	struct tmk_workspace_opts checked;
-	struct tmk__thread *self;
-	struct tmk__ws *ws;
 	int err;
 
 	err = tmk__ws_id_check(id);
 	if (!err)
 		err = tmk__ws_opts_check(&checked, opts);
-	if (!err)
-		err = tmk__thread_self(&self);
-	if (err)
-		return err;
-	if (find_id(self, id))
-		return tmk__error(-EEXIST,
-				  "this thread has a workspace \"%s\" already",
-				  id);
-	err = tmk__ws_place_take(&ws);
-	if (err)
-		return err;
-	take_opts(ws, id, &checked);
-	if (ws->bypass)
-		err = 0;
-	else if (checked.location == TMK_WS_LOCATION_FILE)
-		err = tmk__ws_file_create(ws, checked.path, checked.temp_dir);
-	else
-		err = tmk__ws_block_create(ws, tmk__ws_size_initial(&checked));
-	if (err) {
-		tmk__ws_place_free(ws);
-		return err;
-	}
-	__atomic_store_n(&ws->thread, self, __ATOMIC_RELAXED);
-	ws->next = self->first;
-	self->first = ws;
-	*out = tmk__ws_handle(ws);
-	return 0;
+	return err ? err : create(out, id, &checked);
 }
 
 /* The members that a second caller can ask for again. */
@@ -113,54 +116,79 @@ static bool same_opts(const struct tmk_workspace_opts *a,
 	       a->region.node == b->region.node;
 }
 
+/* The one that exists, if it is as asked for. */
+static int find_same(struct tmk_workspace **out, const char *id,
+		     const struct tmk_workspace_opts *opts)
+{
+	bool shared = opts->flags & TMK_WS_F_SHARED, same;
+	struct tmk__ws *ws;
+	int err;
+
+	err = tmk__ws_find(&ws, id, shared);
+	if (err)
+		return err;
+	same = same_opts(opts, &ws->opts);
+	if (same)
+		*out = tmk__ws_handle(ws);
+	tmk__ws_leave(ws);
+	if (same)
+		return 0;
+	return tmk__error(-EEXIST,
+			  "%s workspace \"%s\" with another configuration",
+			  shared ? "the process has a shared" :
+				   "this thread has a",
+			  id);
+}
+
 int tmk_workspace_ensure(struct tmk_workspace **out, const char *id,
 			 const struct tmk_workspace_opts *opts)
 {
-	struct tmk__ws *ws = id ? find_id(tmk__self, id) : NULL;
 	struct tmk_workspace_opts checked;
 	int err;
 
-	if (!ws)
-		return tmk_workspace_create(out, id, opts);
-	if (opts) {
+	err = tmk__ws_id_check(id);
+	if (!err)
 		err = tmk__ws_opts_check(&checked, opts);
-		if (err)
+	if (err)
+		return err;
+	if (!opts && !tmk_workspace_lookup(out, id))
+		return 0;
+	for (;;) {
+		err = find_same(out, id, &checked);
+		if (err != -ENOENT)
 			return err;
-		if (!same_opts(&checked, &ws->opts))
-			return tmk__error(-EEXIST,
-					  "this thread has a workspace \"%s\" "
-					  "with another configuration",
-					  id);
+		err = create(out, id, &checked);
+		/* Then another thread was faster, and the name is looked up. */
+		if (err != -EEXIST || !(checked.flags & TMK_WS_F_SHARED))
+			return err;
 	}
-	*out = tmk__ws_handle(ws);
-	return 0;
 }
 
 int tmk_workspace_lookup(struct tmk_workspace **out, const char *id)
 {
-	struct tmk__ws *ws = id ? find_id(tmk__self, id) : NULL;
+	struct tmk__ws *ws;
 
-	if (!ws)
+	if (!id)
+		id = "";
+	if (tmk__ws_find(&ws, id, false) && tmk__ws_find(&ws, id, true))
 		return tmk__error(-ENOENT,
-				  "this thread has no workspace "
-				  "\"%s\"",
-				  id ? id : "");
+				  "this thread has no workspace \"%s\", and "
+				  "the process has no shared one",
+				  id);
 	*out = tmk__ws_handle(ws);
+	tmk__ws_leave(ws);
 	return 0;
 }
 
 /**
  * tmk__ws_destroy() - end a workspace, open or not
- * @ws: of this thread; if it is open, the caller has emptied the scope stack
+ * @ws: entered. If it is open, the caller has emptied the scope stack. If it is
+ *	shared it stays locked, and its place may be another one's
  */
 void tmk__ws_destroy(struct tmk__ws *ws)
 {
-	struct tmk__ws **link = &tmk__self->first;
-
 	__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
-	while (*link != ws)
-		link = &(*link)->next;
-	*link = ws->next;
+	tmk__ws_delist(ws);
 	tmk__ws_spill_destroy(&ws->spill);
 	tmk__ws_spill_destroy(&ws->pinned);
 	tmk__ws_spill_destroy(&ws->outside);
@@ -170,23 +198,38 @@ void tmk__ws_destroy(struct tmk__ws *ws)
 	tmk__ws_place_free(ws);
 }
 
+static int refuse_open(const struct tmk__ws *ws)
+{
+	if (ws->shared)
+		return tmk__error(-EBUSY,
+				  "workspace \"%s\" is open in %u threads: "
+				  "each must close it before it is destroyed",
+				  ws->id, ws->openers);
+	return tmk__error(-EBUSY,
+			  "workspace \"%s\" is open: close it before "
+			  "destroying it",
+			  ws->id);
+}
+
 int tmk_workspace_destroy(struct tmk_workspace *handle)
 {
 	struct tmk__ws *ws;
+	bool shared;
 	int err;
 
 	if (!handle)
 		return 0;
-	err = tmk__ws_mine(&ws, handle, "destroy");
+	err = tmk__ws_enter(&ws, handle, "destroy");
 	if (err)
 		return err;
+	shared = ws->shared;
 	if (ws->open)
-		return tmk__error(-EBUSY,
-				  "workspace \"%s\" is open: close it "
-				  "before destroying it",
-				  ws->id);
-	tmk__ws_destroy(ws);
-	return 0;
+		err = refuse_open(ws);
+	else
+		tmk__ws_destroy(ws);
+	if (shared)
+		pthread_mutex_unlock(&ws->lock);
+	return err;
 }
 
 int tmk_workspace_destroy_all(void)
@@ -219,7 +262,7 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 	struct tmk__ws *ws;
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "read");
+	err = tmk__ws_enter(&ws, handle, "read");
 	if (err)
 		return err;
 	*out = (struct tmk_workspace_info){
@@ -243,14 +286,18 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 					     ws->file.bytes,
 		.open = ws->open,
 	};
+	tmk__ws_leave(ws);
 	return 0;
 }
 
 const struct tmk_region *tmk_workspace_region(const struct tmk_workspace *handle)
 {
+	const struct tmk_region *region;
 	struct tmk__ws *ws;
 
-	if (tmk__ws_mine(&ws, handle, "read"))
+	if (tmk__ws_enter(&ws, handle, "read"))
 		return NULL;
-	return ws->region;
+	region = ws->region;
+	tmk__ws_leave(ws);
+	return region;
 }

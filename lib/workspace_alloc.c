@@ -96,7 +96,7 @@ static int alloc_case(void **out, struct tmk__ws *ws, size_t n)
 /**
  * tmk__ws_alloc_slow() - an allocation that is not just an add
  * @out: the memory
- * @ws: a living workspace of this thread
+ * @ws: entered
  * @bytes: any number
  * @zero: clear it
  *
@@ -112,8 +112,7 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 		return tmk__error(-EINVAL, "0 bytes asked of workspace \"%s\"",
 				  ws->id);
 	if (!ws->open)
-		return tmk__error(-ENOTCONN, "workspace \"%s\" is not open",
-				  ws->id);
+		return tmk__ws_refuse_closed(ws);
 	if (ws->bypass)
 		return tmk__error(-EOPNOTSUPP,
 				  "workspace \"%s\" is bypassed (debug mode "
@@ -135,17 +134,42 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 	return 0;
 }
 
+/* From a shared one that was entered. Clearing waits until it is left. */
+static int alloc_shared(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
+{
+	void *p = NULL;
+	bool used;
+	int err = 0;
+
+	if (!tmk__ws_is_open_here(ws))
+		err = tmk__ws_refuse_closed(ws);
+	else if (tmk__ws_has_room(ws, bytes))
+		p = tmk__ws_bump(ws, bytes);
+	else
+		err = tmk__ws_alloc_slow(&p, ws, bytes, false);
+	used = !err && (char *)p >= ws->base && (char *)p < ws->base + ws->size;
+	tmk__ws_leave(ws);
+	if (err)
+		return err;
+	*out = p;
+	if (used && zero)
+		memset(p, 0, bytes);
+	return 0;
+}
+
 int tmk_workspace_alloc_slow(void **out, struct tmk_workspace *handle,
 			     size_t bytes, bool zero)
 {
 	struct tmk__ws *ws = tmk__ws_top();
 	int err;
 
-	/* Not the innermost one: it may still be one of this thread's. */
+	/* Not on top: it may still be one of this thread's, or shared. */
 	if ((uintptr_t)handle != ws->handle) {
-		err = tmk__ws_mine(&ws, handle, "allocate from");
+		err = tmk__ws_enter(&ws, handle, "allocate from");
 		if (err)
 			return err;
+		if (ws->shared)
+			return alloc_shared(out, ws, bytes, zero);
 	}
 	if (!tmk__ws_has_room(ws, bytes))
 		return tmk__ws_alloc_slow(out, ws, bytes, zero);

@@ -179,16 +179,10 @@ int tmk__ws_block_close(struct tmk__ws *ws)
 	return 0;
 }
 
-int tmk_workspace_initialize(struct tmk_workspace *handle)
+static int initialize(struct tmk__ws *ws)
 {
-	struct tmk__ws *ws;
-	uint64_t need;
-	int err;
+	uint64_t need = TMK__MAX(ws->max, tmk__ws_cycle(ws));
 
-	err = tmk__ws_mine(&ws, handle, "initialize");
-	if (err)
-		return err;
-	need = TMK__MAX(ws->max, tmk__ws_cycle(ws));
 	if (ws->size &&
 	    (ws->is_ring || ws->opts.spill != TMK_WS_SPILL_REALLOCATE ||
 	     ws->opts.learning == TMK_WS_LEARN_NONE || need <= ws->size))
@@ -208,4 +202,17 @@ int tmk_workspace_initialize(struct tmk_workspace *handle)
 				  "workspace \"%s\" has learned nothing yet",
 				  ws->id);
 	return tmk__ws_block_learn(ws, need);
+}
+
+int tmk_workspace_initialize(struct tmk_workspace *handle)
+{
+	struct tmk__ws *ws;
+	int err;
+
+	err = tmk__ws_enter(&ws, handle, "initialize");
+	if (err)
+		return err;
+	err = initialize(ws);
+	tmk__ws_leave(ws);
+	return err;
 }

@@ -280,25 +280,12 @@ static int check_region(const struct tmk_workspace_opts *o)
 	return err ? tmk__error_wrap(err, "workspace option region") : 0;
 }
 
-/* What the API has room for and this version does not do. */
-static int check_offered(const struct tmk_workspace_opts *o)
-{
-	const char *lacks = NULL;
-
-	if (o->flags & TMK_WS_F_SHARED)
-		lacks = "shared workspaces";
-	if (!lacks)
-		return 0;
-	return tmk__error(-EOPNOTSUPP, "%s are not offered by this version",
-			  lacks);
-}
-
 /**
  * tmk__ws_opts_check() - take over a configuration, or say what is wrong
  * @out: the checked and normalised copy
  * @opts: what the caller gave, NULL for defaults
  *
- * Contradictions are looked for before what this version lacks, so that a
+ * Contradictions are looked for before what the backend lacks, so that a
  * configuration that can never work is always called that.
  *
  * Return: 0; -EINVAL or -EOPNOTSUPP with a sentence.
@@ -325,8 +312,6 @@ int tmk__ws_opts_check(struct tmk_workspace_opts *out,
 		err = check_contradictions(out);
 	if (!err)
 		err = check_region(out);
-	if (!err)
-		err = check_offered(out);
 	/* What the program says of one workspace goes before the environment. */
 	if (!err && out->debug == TMK_WS_DEBUG_DISABLED)
 		out->debug = (enum tmk_ws_debug)

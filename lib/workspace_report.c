@@ -6,7 +6,8 @@
  *
  * The table of workspaces is locked meanwhile, so that none appears or goes.
  * Their counters are their threads', which do not stop: they are read word by
- * word, each as it is at that moment.
+ * word, each as it is at that moment, and so are those of shared ones: who is
+ * refused memory may hold the lock of one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 /* What a line of the table says. */
 struct line {
 	char id[TMK__WS_ID_BYTES];
-	int tid;
+	int tid; /* 0: of all threads */
 	const char *state;
 	uint64_t size;
 	uint64_t offset;
@@ -43,7 +44,7 @@ __attribute__((no_sanitize("thread"))) static void line_read(
 	struct line *out, const struct tmk__ws *ws)
 {
 	snprintf(out->id, sizeof(out->id), "%s", ws->id);
-	out->tid = ws->tid;
+	out->tid = ws->shared ? 0 : ws->tid;
 	out->state = ws->inherited  ? "parent's" :
 		     READ(ws->open) ? "open" :
 				      "closed";
@@ -75,14 +76,16 @@ static int put(int fd, const char *text, size_t len)
 
 static int put_line(int fd, const struct line *l)
 {
-	char text[512];
+	char text[512], thread[16] = "shared";
 	int len;
 
+	if (l->tid)
+		snprintf(thread, sizeof(thread), "%d", l->tid);
 	len = snprintf(text, sizeof(text),
-		       "%-20s %8d %-8s %14" PRIu64 " %14" PRIu64 " %14" PRIu64
+		       "%-20s %8s %-8s %14" PRIu64 " %14" PRIu64 " %14" PRIu64
 		       " %8" PRIu64 " %8" PRIu64 " %12" PRIu64 " %12" PRIu64
 		       " %12" PRIu64 "\n",
-		       l->id, l->tid, l->state, l->size, l->offset, l->max,
+		       l->id, thread, l->state, l->size, l->offset, l->max,
 		       l->cycles, l->generation, l->spilled, l->pinned,
 		       l->outside);
 	return put(fd, text, TMK__MIN((size_t)len, sizeof(text) - 1));

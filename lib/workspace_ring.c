@@ -253,7 +253,8 @@ int tmk__ring_slot(struct tmk__ws *ws)
 		ws->seq = tmk__extent_seq(slot / TMK__EXTENT_SLOTS,
 					  ws->cell->gen);
 		if (t->last_seq != ws->seq &&
-		    (!t->seq || t->mark < ws->cell->floor)) {
+		    (!__atomic_load_n(&t->seq, __ATOMIC_RELAXED) ||
+		     t->mark < ws->cell->floor)) {
 			ring->head = t->next_free;
 			goto found;
 		}

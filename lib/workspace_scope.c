@@ -5,7 +5,8 @@
  * innermost workspace may be entered again (it nests, nothing is reset), one
  * that is open further out may be borrowed, but not entered, and only the
  * innermost scope can be closed. Whatever is closed, what was current before it
- * was opened is current again.
+ * was opened is current again. A shared workspace is on the stack of each thread
+ * that has it open; the first of them begins its cycle and the last one ends it.
  *
  * A beginning makes the next generation valid, an end makes none valid: that
  * one store is what makes every tensor of the scope stale (of rings see
@@ -18,45 +19,39 @@
 #include "internal.h"
 #include "ws.h"
 
-/**
- * tmk__ws_not_mine() - say that a workspace is another thread's
- * @ws: the workspace, alive
- * @what: what was asked for, as a verb
- *
- * Return: -EPERM with a sentence.
- */
-int tmk__ws_not_mine(const struct tmk__ws *ws, const char *what)
+/* Has this thread such a scope of the workspace? */
+static bool has_frame(const struct tmk__ws *ws, enum tmk__frame_kind kind)
 {
-	if (ws->inherited)
-		return tmk__error(-EPERM,
-				  "workspace \"%s\" is of the parent process "
-				  "%d: its child cannot %s it",
-				  ws->id, (int)ws->pid, what);
-	return tmk__error(-EPERM,
-			  "workspace \"%s\" is of another thread: this one "
-			  "cannot %s it",
-			  ws->id, what);
+	const struct tmk__thread *self = tmk__self;
+	uint32_t i;
+
+	for (i = self ? self->depth : 0; i; i--) {
+		if (self->frames[i - 1].ws == ws &&
+		    self->frames[i - 1].kind == kind)
+			return true;
+	}
+	return false;
 }
 
 /**
- * tmk__ws_mine() - the inside of a living workspace of this thread
- * @out: the inside
- * @handle: what the caller has
- * @what: what was asked for, as a verb
- *
- * Return: 0; -EINVAL, -ESTALE or -EPERM with a sentence.
+ * tmk__ws_is_open_here() - has this thread opened it?
+ * @ws: entered
  */
-int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,
-		 const char *what)
+bool tmk__ws_is_open_here(const struct tmk__ws *ws)
 {
-	struct tmk__ws *ws;
+	return ws->open && (!ws->shared || has_frame(ws, TMK__FRAME_OPEN));
+}
 
-	if (!tmk__ws_is_alive(&ws, handle))
-		return tmk__ws_stale(handle);
-	if (!tmk__ws_is_mine(ws))
-		return tmk__ws_not_mine(ws, what);
-	*out = ws;
-	return 0;
+/**
+ * tmk__ws_refuse_closed() - say that this thread has not opened it
+ * @ws: entered
+ *
+ * Return: -ENOTCONN with a sentence.
+ */
+int tmk__ws_refuse_closed(const struct tmk__ws *ws)
+{
+	return tmk__error(-ENOTCONN, "workspace \"%s\" is not open%s", ws->id,
+			  ws->shared ? " in this thread" : "");
 }
 
 /* The present extents have no sequence for the next generation. */
@@ -107,7 +102,7 @@ static const char *innermost_id(void)
 	return ws ? ws->id : "(scope-out)";
 }
 
-/* @here: the frame of the public function, see tmk__thread_frame_push() */
+/* @ws: entered. @here: the frame of the public function, see tmk__thread_frame_push() */
 static int scope_push(struct tmk__ws *ws,
 		      const struct tmk_workspace_scope *guard, const void *here)
 {
@@ -120,7 +115,7 @@ static int scope_push(struct tmk__ws *ws,
 	struct tmk__thread *self = tmk__self;
 	int err;
 
-	if (ws->open) {
+	if (tmk__ws_is_open_here(ws)) {
 		if (self->frames[self->depth - 1].ws != ws)
 			return tmk__error(-EBUSY,
 					  "workspace \"%s\" is open already, "
@@ -132,6 +127,8 @@ static int scope_push(struct tmk__ws *ws,
 	err = tmk__thread_frame_push(self, &frame, here);
 	if (err)
 		return err;
+	if (ws->shared && ws->openers++)
+		return 0;
 	ws->open = true;
 	tmk__ws_room_set(ws);
 	gen_begin(ws);
@@ -143,8 +140,12 @@ int tmk_workspace_push(struct tmk_workspace *handle)
 	struct tmk__ws *ws;
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "open");
-	return err ? err : scope_push(ws, NULL, __builtin_frame_address(0));
+	err = tmk__ws_enter(&ws, handle, "open");
+	if (err)
+		return err;
+	err = scope_push(ws, NULL, __builtin_frame_address(0));
+	tmk__ws_leave(ws);
+	return err;
 }
 
 static int scope_borrow(struct tmk__ws *ws,
@@ -157,21 +158,17 @@ static int scope_borrow(struct tmk__ws *ws,
 		.guard = guard,
 		.kind = TMK__FRAME_BORROW,
 	};
-	int err;
 
-	if (!ws->open)
+	if (!tmk__ws_is_open_here(ws))
 		return tmk__error(-ENOTCONN,
-				  "workspace \"%s\" is not open: only an open "
-				  "one can be borrowed",
-				  ws->id);
-	if (ws->borrowed)
+				  "workspace \"%s\" is not open%s: only an "
+				  "open one can be borrowed",
+				  ws->id, ws->shared ? " in this thread" : "");
+	if (has_frame(ws, TMK__FRAME_BORROW))
 		return tmk__error(-EBUSY,
 				  "workspace \"%s\" is borrowed already",
 				  ws->id);
-	err = tmk__thread_frame_push(tmk__self, &frame, here);
-	if (!err)
-		ws->borrowed = true;
-	return err;
+	return tmk__thread_frame_push(tmk__self, &frame, here);
 }
 
 int tmk_workspace_borrow(struct tmk_workspace *handle)
@@ -179,8 +176,12 @@ int tmk_workspace_borrow(struct tmk_workspace *handle)
 	struct tmk__ws *ws;
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "borrow");
-	return err ? err : scope_borrow(ws, NULL, __builtin_frame_address(0));
+	err = tmk__ws_enter(&ws, handle, "borrow");
+	if (err)
+		return err;
+	err = scope_borrow(ws, NULL, __builtin_frame_address(0));
+	tmk__ws_leave(ws);
+	return err;
 }
 
 static int scope_out(const struct tmk_workspace_scope *guard, const void *here)
@@ -217,11 +218,13 @@ static void beside_end(struct tmk__ws *ws)
 		tmk__ring_free(ws, &ws->pinned, ws->step - 3);
 }
 
-/* The outermost scope of a workspace ends. */
+/* The outermost scope of a workspace ends, in this thread. */
 static int scope_end(struct tmk__ws *ws)
 {
 	uint64_t cycle = tmk__ws_cycle(ws);
 
+	if (ws->shared && --ws->openers)
+		return 0;
 	if (!ws->is_ring)
 		__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 	ws->open = false;
@@ -244,14 +247,26 @@ static int scope_end(struct tmk__ws *ws)
 	return tmk__ws_block_close(ws);
 }
 
+/* The innermost scope ends. Its workspace, if it has one, is entered. */
 static int frame_pop(void)
 {
 	struct tmk__frame *top = &tmk__self->frames[--tmk__self->depth];
 
 	tmk__thread_top_set();
-	if (top->kind == TMK__FRAME_BORROW)
-		top->ws->borrowed = false;
 	return top->kind == TMK__FRAME_OPEN ? scope_end(top->ws) : 0;
+}
+
+static int ws_pop(struct tmk__ws *ws)
+{
+	if (!tmk__ws_is_open_here(ws))
+		return tmk__error(-EINVAL, "workspace \"%s\" is not open%s",
+				  ws->id, ws->shared ? " in this thread" : "");
+	if (tmk__self->frames[tmk__self->depth - 1].ws != ws)
+		return tmk__error(-EINVAL,
+				  "workspace \"%s\" is not the innermost one: "
+				  "\"%s\" must be closed first",
+				  ws->id, innermost_id());
+	return frame_pop();
 }
 
 int tmk_workspace_pop(struct tmk_workspace *handle)
@@ -259,18 +274,12 @@ int tmk_workspace_pop(struct tmk_workspace *handle)
 	struct tmk__ws *ws;
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "close");
+	err = tmk__ws_enter(&ws, handle, "close");
 	if (err)
 		return err;
-	if (!ws->open)
-		return tmk__error(-EINVAL, "workspace \"%s\" is not open",
-				  ws->id);
-	if (tmk__self->frames[tmk__self->depth - 1].ws != ws)
-		return tmk__error(-EINVAL,
-				  "workspace \"%s\" is not the innermost one: "
-				  "\"%s\" must be closed first",
-				  ws->id, innermost_id());
-	return frame_pop();
+	err = ws_pop(ws);
+	tmk__ws_leave(ws);
+	return err;
 }
 
 int tmk_workspace_scope_in(void)
@@ -296,7 +305,7 @@ bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope)
 	if (scope->state)
 		return false;
 	if (scope->kind != TMK_SCOPE_OUT)
-		err = tmk__ws_mine(&ws, scope->ws, "open");
+		err = tmk__ws_enter(&ws, scope->ws, "open");
 	if (err)
 		return false;
 	if (scope->kind == TMK_SCOPE_OUT)
@@ -305,10 +314,27 @@ bool tmk_workspace_scope_begin(struct tmk_workspace_scope *scope)
 		err = scope_borrow(ws, scope, here);
 	else
 		err = scope_push(ws, scope, here);
+	if (ws)
+		tmk__ws_leave(ws);
 	if (err)
 		return false;
 	scope->state = TMK__SCOPE_OPEN;
 	return true;
+}
+
+/* The scopes of this thread from the innermost one to that of @depth end. */
+static void frames_pop(struct tmk__thread *self, uint32_t depth)
+{
+	struct tmk__ws *ws;
+
+	while (self->depth >= depth) {
+		ws = self->frames[self->depth - 1].ws;
+		if (ws)
+			tmk__ws_lock(ws);
+		(void)frame_pop();
+		if (ws)
+			tmk__ws_leave(ws);
+	}
 }
 
 void tmk_workspace_scope_end(struct tmk_workspace_scope *scope)
@@ -323,10 +349,32 @@ void tmk_workspace_scope_end(struct tmk_workspace_scope *scope)
 	for (depth = self ? self->depth : 0; depth; depth--) {
 		if (self->frames[depth - 1].guard != scope)
 			continue;
-		while (self->depth >= depth)
-			(void)frame_pop();
+		frames_pop(self, depth);
 		return;
 	}
+}
+
+/**
+ * tmk__ws_scopes_leave() - empty the stack of a thread that ends
+ * @self: the calling thread
+ *
+ * Its own workspaces are to be destroyed; shared ones are closed properly. A
+ * block that is refused then is learned by the next cycle.
+ */
+void tmk__ws_scopes_leave(struct tmk__thread *self)
+{
+	const struct tmk__frame *top;
+
+	while (self->depth) {
+		top = &self->frames[--self->depth];
+		if (!top->ws || !top->ws->shared ||
+		    top->kind != TMK__FRAME_OPEN)
+			continue;
+		tmk__ws_lock(top->ws);
+		(void)scope_end(top->ws);
+		tmk__ws_leave(top->ws);
+	}
+	tmk__thread_top_set();
 }
 
 struct tmk_workspace *tmk_workspace_current(void)
@@ -360,10 +408,11 @@ int tmk_workspace_toggle(struct tmk_workspace *handle, bool on)
 	struct tmk__ws *ws;
 	int err;
 
-	err = tmk__ws_mine(&ws, handle, "toggle");
+	err = tmk__ws_enter(&ws, handle, "toggle");
 	if (err)
 		return err;
 	ws->off = !on;
 	tmk__ws_room_set(ws);
+	tmk__ws_leave(ws);
 	return 0;
 }

@@ -8,8 +8,9 @@
  * Destroyed places queue up, oldest first, and are used again only when the
  * queue is longer than QUARANTINE. A place whose lives are used up is left.
  *
- * Lock: table_lock guards taking and freeing places and reading tombstones.
- * It is taken before that of the tables of handles.
+ * Lock: table_lock guards taking and freeing places, reading tombstones, and the
+ * names of shared workspaces. It is taken after a shared workspace's own lock and
+ * before that of the tables of handles.
  */
 #define _GNU_SOURCE /* gettid() */
 #include <errno.h>
@@ -60,6 +61,7 @@ static int place_fresh(uint32_t *out)
 		tmk__ws_table.ws = (void *)places.base;
 		tmk__ws_table.ws[0].handle = UINT64_MAX; /* not NULL */
 	}
+	pthread_mutex_init(&tmk__ws_table.ws[nr].lock, NULL);
 	__atomic_store_n(&tmk__ws_table.nr, nr + 1, __ATOMIC_RELEASE);
 	*out = nr;
 	return 0;
@@ -75,6 +77,16 @@ static uint32_t place_recycle(void)
 	free_head = tmk__ws_table.ws[nr].next_free;
 	free_nr--;
 	return nr;
+}
+
+/* All of it but what other threads may look at with an old handle. */
+static void place_clear(struct tmk__ws *ws)
+{
+	char *base = (char *)&ws->base, *seq = (char *)&ws->seq;
+
+	memset(base, 0, (size_t)((char *)&ws->thread - base));
+	__atomic_store_n(&ws->thread, NULL, __ATOMIC_RELAXED);
+	memset(seq, 0, (size_t)((char *)&ws->lock - seq));
 }
 
 /**
@@ -102,9 +114,7 @@ int tmk__ws_place_take(struct tmk__ws **out)
 	if (!err) {
 		ws = &tmk__ws_table.ws[nr];
 		life = ws->life + 1;
-		/* All but the handle, which other threads may look at. */
-		memset((char *)ws + sizeof(ws->handle), 0,
-		       sizeof(*ws) - sizeof(ws->handle));
+		place_clear(ws);
 		ws->life = life;
 		ws->cell_nr = nr + TMK__CELL_FIRST;
 		ws->cell = &tmk__handles.cells[ws->cell_nr];
@@ -133,7 +143,6 @@ void tmk__ws_place_free(struct tmk__ws *ws)
 	uint32_t nr = (uint32_t)(ws - tmk__ws_table.ws);
 
 	pthread_mutex_lock(&table_lock);
-	__atomic_store_n(&ws->thread, NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&ws->handle, 0, __ATOMIC_RELEASE);
 	if (ws->life < TMK__LIFE_MAX) {
 		ws->next_free = 0;
@@ -193,7 +202,7 @@ void tmk__ws_epitaph(struct tmk__ws_epitaph *out, uint32_t place, uint64_t life)
 	pthread_mutex_unlock(&table_lock);
 }
 
-/** tmk__ws_table_lock() - for fork() only: hold what guards the table */
+/** tmk__ws_table_lock() - hold what guards the table: for fork(), and for names */
 void tmk__ws_table_lock(void)
 {
 	pthread_mutex_lock(&table_lock);
@@ -209,7 +218,8 @@ void tmk__ws_table_unlock(void)
  * tmk__ws_table_disown() - in a child after fork(): no workspace is usable
  *
  * The parent goes on using the same memory, so every tensor in a workspace is
- * stale here from now on.
+ * stale here from now on. What other threads were doing to shared ones is never
+ * seen: none is looked into, only their locks are taken, so these are made anew.
  */
 void tmk__ws_table_disown(void)
 {
@@ -218,5 +228,7 @@ void tmk__ws_table_disown(void)
 	for (nr = 1; nr < tmk__ws_table.nr; nr++) {
 		tmk__handles.cells[nr + TMK__CELL_FIRST].valid = 0;
 		tmk__ws_table.ws[nr].inherited = true;
+		pthread_mutex_init(&tmk__ws_table.ws[nr].lock, NULL);
 	}
+	tmk__everybody.first = NULL;
 }

@@ -2,8 +2,9 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * What a thread has: its workspaces and its scope stack. Made when the thread
- * first creates or opens a workspace, and ended with it: a destructor of
- * thread-specific data destroys what the thread left, open or not.
+ * first creates a workspace or uses a shared one, and ended with it: a destructor
+ * of thread-specific data destroys what the thread left, open or not, and closes
+ * the shared ones that it has open.
  *
  * After fork() the child has none of it: the parent goes on using the same
  * shared memory, so in the child every workspace of the parent is refused with
@@ -46,8 +47,7 @@ static void thread_exit(void *arg)
 
 	/* Other destructors of this thread may have run and may still run. */
 	tmk__self = self;
-	self->depth = 0;
-	tmk__thread_top_set();
+	tmk__ws_scopes_leave(self);
 	while (self->first)
 		tmk__ws_destroy(self->first);
 	pthread_mutex_lock(&threads_lock);
@@ -144,6 +144,9 @@ void tmk__thread_top_set(void)
 {
 	struct tmk__ws *ws = tmk__ws_innermost();
 
+	/* What others use as well is not had without asking. */
+	if (ws && ws->shared)
+		ws = NULL;
 	tmk_workspace_innermost = (void *)(ws ? ws : &nowhere);
 }
 

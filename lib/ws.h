@@ -8,6 +8,7 @@
  *	workspace_table.c   handles of workspaces and the places behind them
  *	workspace_thread.c  what a thread has: its workspaces, its scope stack
  *	workspace_scope.c   a scope's beginning and end
+ *	workspace_shared.c  workspaces of all threads: their names, their lock
  *	workspace_block.c   the block: learning, growth, its region
  *	workspace_alloc.c   where an allocation goes when the fast path says no
  *	workspace_spill.c   memory beside the block
@@ -16,7 +17,10 @@
  *	workspace_report.c  a table of everybody's workspaces
  *
  * A workspace is used by the thread that made it and by no other, so nothing
- * here is locked; what other threads may read (handle, thread) is atomic.
+ * here is locked; what other threads may read (handle, thread) is atomic. One
+ * that was created shared has a lock, which is held wherever its inside is looked
+ * at: from tmk__ws_enter() to tmk__ws_leave(). Lock order: a workspace's, then
+ * that of the table, then that of the tables of handles.
  *
  * A struct tmk_workspace * is no address but (place << 44 | life): a place in
  * the table is used again, a life is not.
@@ -24,6 +28,7 @@
 #ifndef TMK_WS_H
 #define TMK_WS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -89,7 +94,7 @@ struct tmk__ring {
 struct tmk__ws {
 	/* What an allocation in a warmed-up workspace touches. */
 	struct tmk_workspace_room; /* its members are members here */
-	struct tmk__thread *thread; /* NULL once destroyed */
+	struct tmk__thread *thread; /* whose it is, or was */
 
 	/* And a tensor's header. Slots [slot, slot_end) of @extent are free. */
 	uint64_t seq; /* of handles in @extent in this generation */
@@ -106,7 +111,9 @@ struct tmk__ws {
 	bool is_ring;
 	bool off; /* use is toggled off for this scope */
 	bool bypass; /* debug: whatever is asked for is had outside */
-	bool borrowed;
+	bool shared;
+	bool special; /* one of these two: tensors are not just made */
+	uint32_t openers; /* shared: so many threads have it open */
 
 	/* Counters: names as in struct tmk_workspace_info. */
 	size_t cycle_base; /* this cycle in the block: @offset - @cycle_base, */
@@ -126,13 +133,14 @@ struct tmk__ws {
 	struct tmk__spill pinned; /* aged in steps */
 	struct tmk__spill outside; /* had while use was toggled off */
 	struct tmk_workspace_opts opts; /* checked, normalised */
-	struct tmk__ws *next; /* of the same thread */
+	struct tmk__ws *next; /* of the same thread, or shared as well */
 	uint32_t next_free; /* of the table */
 	pid_t tid; /* the thread that made it, for people */
 	pid_t pid; /* the process that made it, */
 	bool inherited; /* which is the parent of this one */
 	char region_name[TMK_NAME_BYTES];
 	char id[TMK__WS_ID_BYTES];
+	pthread_mutex_t lock; /* of the place: never taken unless shared */
 } __attribute__((aligned(64)));
 
 enum tmk__frame_kind {
@@ -161,6 +169,9 @@ struct tmk__thread {
 	struct tmk__thread *prev;
 	struct tmk__frame frames_inline[TMK__FRAMES_INLINE];
 };
+
+/* Whose shared workspaces are. It is no thread and has no scope stack. */
+extern struct tmk__thread tmk__everybody;
 
 /* Initial-exec: a plain load, and one pointer fits in any static TLS block. */
 extern __thread struct tmk__thread *tmk__self
@@ -192,7 +203,9 @@ static inline struct tmk_workspace *tmk__ws_handle_make(uint32_t place,
 
 static inline struct tmk_workspace *tmk__ws_handle(const struct tmk__ws *ws)
 {
-	return (struct tmk_workspace *)(uintptr_t)ws->handle;
+	uint64_t v = __atomic_load_n(&ws->handle, __ATOMIC_RELAXED);
+
+	return (struct tmk_workspace *)(uintptr_t)v;
 }
 
 /**
@@ -223,7 +236,7 @@ static inline bool tmk__ws_is_mine(const struct tmk__ws *ws)
  * Who names it is its thread, and it lives.
  *
  * Return: its inside; one whose handle is 0 and which has no room if there is
- * none.
+ * none, or a shared one.
  */
 static inline struct tmk__ws *tmk__ws_top(void)
 {
@@ -378,10 +391,53 @@ int tmk__thread_frame_push(struct tmk__thread *self,
 void tmk__thread_top_set(void);
 
 /* workspace_scope.c */
-int tmk__ws_mine(struct tmk__ws **out, const struct tmk_workspace *handle,
-		 const char *what);
-int tmk__ws_not_mine(const struct tmk__ws *ws, const char *what);
+bool tmk__ws_is_open_here(const struct tmk__ws *ws);
+int tmk__ws_refuse_closed(const struct tmk__ws *ws);
 struct tmk__ws *tmk__ws_parent(void);
+void tmk__ws_scopes_leave(struct tmk__thread *self);
+
+/* workspace_shared.c */
+int tmk__ws_enter_other(struct tmk__ws **out, struct tmk__ws *ws,
+			const struct tmk_workspace *handle, const char *what);
+int tmk__ws_enlist(struct tmk__ws *ws);
+void tmk__ws_delist(struct tmk__ws *ws);
+int tmk__ws_find(struct tmk__ws **out, const char *id, bool shared);
+
+/** tmk__ws_lock() - for who has it open and so knows that it lives */
+static inline void tmk__ws_lock(struct tmk__ws *ws)
+{
+	if (__builtin_expect(ws->shared, 0))
+		pthread_mutex_lock(&ws->lock);
+}
+
+/** tmk__ws_leave() - the end of what tmk__ws_enter() began */
+static inline void tmk__ws_leave(struct tmk__ws *ws)
+{
+	if (__builtin_expect(ws->shared, 0))
+		pthread_mutex_unlock(&ws->lock);
+}
+
+/**
+ * tmk__ws_enter() - the inside of a living workspace that this thread may use
+ * @out: the inside; if it is shared, locked until tmk__ws_leave()
+ * @handle: what the caller has
+ * @what: what was asked for, as a verb
+ *
+ * Return: 0; -EINVAL, -ESTALE or -EPERM with a sentence.
+ */
+static inline int tmk__ws_enter(struct tmk__ws **out,
+				const struct tmk_workspace *handle,
+				const char *what)
+{
+	struct tmk__ws *ws;
+
+	if (!tmk__ws_is_alive(&ws, handle))
+		return tmk__ws_stale(handle);
+	if (__builtin_expect(!tmk__ws_is_mine(ws), 0))
+		return tmk__ws_enter_other(out, ws, handle, what);
+	*out = ws;
+	return 0;
+}
 
 /* workspace.c */
 void tmk__ws_destroy(struct tmk__ws *ws);

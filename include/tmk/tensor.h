@@ -168,18 +168,18 @@ TMK_API TMK_MUST_CHECK int tmk_tensor_leverage(struct tmk_tensor **out,
  * @out: a dense copy there; the tensor as it is, with one more reference, if it
  *	is there already or detached
  * @tensor: any
- * @ws: of this thread
+ * @ws: of this thread, or shared
  *
- * Return: 0; -ESTALE for the tensor or the workspace; -EPERM; -ENOTCONN if @ws
- * is not open; or as tmk_tensor_create().
+ * Return: 0; -ESTALE for the tensor or the workspace; -EPERM; -ENOTCONN if this
+ * thread has not opened @ws; or as tmk_tensor_create().
  */
 TMK_API TMK_MUST_CHECK int tmk_tensor_leverage_to(struct tmk_tensor **out,
 						  struct tmk_tensor *tensor,
 						  struct tmk_workspace *ws);
 
 /**
- * tmk_tensor_leverage_or_detach() - as leverage_to if @ws is an open workspace
- * of this thread, else as detach
+ * tmk_tensor_leverage_or_detach() - as leverage_to if this thread has @ws open,
+ * else as detach
  *
  * Return: 0, -ESTALE, or as tmk_tensor_create().
  */

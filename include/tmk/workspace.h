@@ -23,6 +23,11 @@
  * created it unless it was created shared: other threads are refused with
  * -EPERM. When its thread exits it is destroyed, open or not.
  *
+ * One that was created with TMK_WS_F_SHARED belongs to the process. Any thread
+ * may open it, several at a time: its cycle begins when the first one opens it and
+ * ends when the last one closes it, and until then the tensors in it are valid in
+ * all threads. It lives until it is destroyed. A thread that exits closes it.
+ *
  * A destroyed workspace is gone: its handle gives -ESTALE for ever, also when
  * other workspaces have been created since. A handle is no address.
  *
@@ -80,7 +85,7 @@ enum tmk_ws_debug {
 	TMK_WS_DEBUG_BYPASS_EVERYTHING,
 };
 
-/* The workspace may be opened by any thread, one at a time. */
+/* The workspace is the process's: each of its threads may use it, at any time. */
 #define TMK_WS_F_SHARED (1u << 0)
 
 /**
@@ -181,7 +186,7 @@ static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
  * @external_count: spilled ones, and those made while use was toggled off
  * @allocations: allocations served, ever
  * @region_bytes: bytes of the region behind the block
- * @open: the workspace is open
+ * @open: the workspace is open, a shared one in some thread
  */
 struct tmk_workspace_info {
 	uint64_t size;
@@ -205,14 +210,15 @@ struct tmk_workspace_info {
 };
 
 /**
- * tmk_workspace_create() - make a workspace for this thread
+ * tmk_workspace_create() - make a workspace for this thread, or a shared one
  * @out: the workspace
- * @id: its name in messages, at most 63 characters, unique in the thread
+ * @id: its name in messages, at most 63 characters, unique in the thread or among
+ *	the shared ones
  * @opts: configuration, NULL for learning in the first loop with 30 % head-room
  *
- * Return: 0; -EINVAL with a sentence naming the contradiction; -EEXIST if the
- * thread has one of that name; -ENOMEM or -EDQUOT if the initial block was
- * refused; -EOPNOTSUPP for a configuration that this version does not offer.
+ * Return: 0; -EINVAL with a sentence naming the contradiction; -EEXIST if there is
+ * one of that name; -ENOMEM or -EDQUOT if the initial block was refused;
+ * -EOPNOTSUPP for a configuration that the backend does not offer.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_create(
 	struct tmk_workspace **out, const char *id,
@@ -222,7 +228,8 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_create(
  * tmk_workspace_ensure() - the workspace of that name, made if there is none
  * @out: the workspace
  * @id: its name
- * @opts: its configuration. NULL takes one that exists as it is
+ * @opts: its configuration: whether it is shared says where the name is looked
+ *	for. NULL takes one that exists as it is, this thread's before a shared one
  *
  * Return: 0; -EEXIST if it exists with another configuration; else as
  * tmk_workspace_create().
@@ -232,7 +239,8 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_ensure(
 	const struct tmk_workspace_opts *opts);
 
 /**
- * tmk_workspace_lookup() - find a workspace of this thread by its name
+ * tmk_workspace_lookup() - find a workspace by its name: this thread's, or else a
+ * shared one
  *
  * Return: 0 or -ENOENT.
  */
@@ -240,7 +248,7 @@ TMK_API int tmk_workspace_lookup(struct tmk_workspace **out, const char *id);
 
 /**
  * tmk_workspace_destroy() - give everything back; tensors in it become stale
- * @ws: the workspace or NULL; must not be open
+ * @ws: the workspace or NULL; must not be open, in no thread if it is shared
  *
  * Return: 0; -EBUSY if it is open (nothing happened); -EPERM from another
  * thread; -ESTALE if it was destroyed before.
@@ -248,7 +256,8 @@ TMK_API int tmk_workspace_lookup(struct tmk_workspace **out, const char *id);
 TMK_API int tmk_workspace_destroy(struct tmk_workspace *ws);
 
 /**
- * tmk_workspace_destroy_all() - destroy every workspace of this thread
+ * tmk_workspace_destroy_all() - destroy every workspace of this thread, no shared
+ * one
  *
  * Return: 0; -EBUSY if one is open (nothing happened).
  */
@@ -258,6 +267,9 @@ TMK_API int tmk_workspace_destroy_all(void);
  * tmk_workspace_push() - open the workspace: a scope begins
  * @ws: the workspace; re-entering the innermost open one nests
  *
+ * A shared one that another thread has open is open in this one as well then, in
+ * the same cycle.
+ *
  * Return: 0; -EBUSY if it is open but not innermost; -EPERM from another
  * thread; -ESTALE if it was destroyed.
  */
@@ -266,8 +278,8 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_push(struct tmk_workspace *ws);
 /**
  * tmk_workspace_pop() - close the innermost scope, which must be of @ws
  *
- * Return: 0; -EINVAL if @ws is not innermost (nothing happened); -ENOMEM or
- * -EDQUOT if the learned block was refused: the scope is closed, the next
+ * Return: 0; -EINVAL if @ws is not open or not innermost (nothing happened); -ENOMEM
+ * or -EDQUOT if the learned block was refused: the scope is closed, the next
  * cycle spills and learning is tried again at its end.
  */
 TMK_API int tmk_workspace_pop(struct tmk_workspace *ws);
@@ -278,8 +290,8 @@ TMK_API int tmk_workspace_pop(struct tmk_workspace *ws);
  *
  * It is a scope of the stack, but no cycle: nothing is reset, nothing freed.
  *
- * Return: 0; -ENOTCONN if it is not open; -EBUSY if it is borrowed already;
- * -EPERM; -ESTALE.
+ * Return: 0; -ENOTCONN if this thread has not opened it; -EBUSY if it has borrowed
+ * it already; -EPERM; -ESTALE.
  */
 TMK_API TMK_MUST_CHECK int tmk_workspace_borrow(struct tmk_workspace *ws);
 
@@ -300,7 +312,8 @@ TMK_API int tmk_workspace_scope_in(void);
 
 /**
  * tmk_workspace_toggle() - switch the use of its block off or on
- * @ws: a workspace of this thread; closing it switches it on again
+ * @ws: a workspace of this thread, or a shared one, for all threads; the end of
+ *	its scope switches it on again
  * @on: what to do
  *
  * While it is off, memory is had outside of the block: it counts as
@@ -316,7 +329,7 @@ TMK_API struct tmk_workspace *tmk_workspace_current(void);
 /**
  * tmk_workspace_alloc() - raw memory from the open workspace
  * @out: the memory, aligned as configured, not zeroed unless asked
- * @ws: an open workspace of this thread
+ * @ws: a workspace that this thread has opened
  * @bytes: not 0
  * @zero: clear it
  *
@@ -352,8 +365,8 @@ struct tmk_workspace_room {
 };
 
 /*
- * The room of the thread's innermost open workspace, or one of nobody with no
- * room; never NULL. Initial-exec: a plain load, as far as one pointer still fits
+ * The room of the thread's innermost open workspace; one of nobody with no room if
+ * there is none, or a shared one; never NULL. Initial-exec: a plain load, as far as one pointer still fits
  * in the static block of thread-local memory, which is so for dlopen(), too.
  */
 TMK_API __thread struct tmk_workspace_room *tmk_workspace_innermost
@@ -426,11 +439,11 @@ TMK_API int tmk_workspace_info(struct tmk_workspace_info *out,
 
 /**
  * tmk_workspace_region() - the region behind the block, to ask about its pages
- * @ws: a workspace of this thread
+ * @ws: a workspace of this thread, or a shared one
  *
  * Return: the region, which stays the workspace's own: valid until its block
  * grows or it is destroyed; NULL while there is none, or if @ws is not a
- * workspace of this thread.
+ * workspace of this thread nor shared.
  */
 TMK_API const struct tmk_region *tmk_workspace_region(
 	const struct tmk_workspace *ws);

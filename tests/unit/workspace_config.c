@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Workspace options: every contradiction, every junk value and everything that
- * is not offered is refused when the workspace is created, with a sentence that
- * names the option, and leaves nothing behind.
+ * Workspace options: every contradiction and every junk value is refused when the
+ * workspace is created, with a sentence that names the option, and leaves nothing
+ * behind.
  */
 #include <errno.h>
 #include <math.h>
@@ -208,14 +208,6 @@ TEST(values_outside_of_their_enum)
 	o = defaults();
 	o.flags = 1u << 7;
 	EXPECT_EQ(0, refused(&o, -EINVAL, "flags 0x80"));
-}
-
-TEST(not_offered_is_said)
-{
-	struct tmk_workspace_opts o = defaults();
-
-	o.flags = TMK_WS_F_SHARED;
-	EXPECT_EQ(0, refused(&o, -EOPNOTSUPP, "shared"));
 }
 
 TEST(a_file_needs_one_place_and_a_size)

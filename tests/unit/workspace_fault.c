@@ -213,6 +213,52 @@ static int rings_and_files(void)
 	return err ? err : second;
 }
 
+/* Opens a shared one as well, and ends with it open. */
+static void *guest(void *arg)
+{
+	struct tmk_workspace *ws = arg;
+	int i, err;
+
+	err = told(tmk_workspace_push(ws));
+	for (i = 0; !err && i < 20; i++)
+		err = told(tmk_workspace_push(ws));
+	if (!err)
+		err = alloc(ws, 100000);
+	if (!err)
+		err = tensors(ws);
+	return (void *)(intptr_t)err;
+}
+
+static int shared(void)
+{
+	struct tmk_workspace_opts o = TMK_WORKSPACE_OPTS_INIT;
+	struct tmk_workspace *ws;
+	void *ret = (void *)-1;
+	pthread_t thread;
+	int i, err, first;
+
+	o.flags = TMK_WS_F_SHARED;
+	o.spill = TMK_WS_SPILL_REALLOCATE;
+	first = told(tmk_workspace_ensure(&ws, "shared", &o));
+	if (first)
+		return first;
+	for (i = 0; i < 2; i++) {
+		err = told(tmk_workspace_push(ws));
+		if (!err) {
+			err = tensors(ws);
+			first = first ? first : err;
+			if (pthread_create(&thread, NULL, guest, ws) ||
+			    pthread_join(thread, &ret))
+				return -EPROTO;
+			first = first ? first : (int)(intptr_t)ret;
+			err = told(tmk_workspace_pop(ws));
+		}
+		first = first ? first : err;
+	}
+	/* Nobody's end destroys it. */
+	return tmk_workspace_destroy(ws) ? -EPROTO : first;
+}
+
 static int (*what)(void); /* is swept */
 
 static void *in_thread(void *arg)
@@ -294,6 +340,14 @@ TEST_TIMEOUT(every_step_fails_once, 300)
 
 	/* That there were steps to fail. */
 	EXPECT_LT(40, sweep(scenario, &wrong));
+	EXPECT_EQ(0, wrong);
+}
+
+TEST_TIMEOUT(every_step_of_shared_ones_fails_once, 300)
+{
+	int wrong = 0;
+
+	EXPECT_LT(20, sweep(shared, &wrong));
 	EXPECT_EQ(0, wrong);
 }
 
