@@ -366,8 +366,9 @@ struct tmk_workspace_room {
 
 /*
  * The room of the thread's innermost open workspace; one of nobody with no room if
- * there is none, or a shared one; never NULL. Initial-exec: a plain load, as far as one pointer still fits
- * in the static block of thread-local memory, which is so for dlopen(), too.
+ * there is none, or a shared one; never NULL. Initial-exec: a plain load, as far as
+ * one pointer still fits in the static block of thread-local memory, which is so
+ * for dlopen(), too.
  */
 TMK_API __thread struct tmk_workspace_room *tmk_workspace_innermost
 	__attribute__((tls_model("initial-exec")));
