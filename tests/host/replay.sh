@@ -80,6 +80,48 @@ test_places() {
 	expect_lines '[x["offset"] for x in all[1:3]] == [0, 48]'
 }
 
+test_places_beside_a_ring() {
+	scenario "workspace w alignment=16 reset=ENDOFBUFFER_REACHED limit=1" "open w" "alloc a 100" \
+		"close w" "open w" "alloc b 1000" "toggle w off" "alloc c 16" "close w"
+	expect_rc 0
+	expect_lines '[x["where"] for x in all if x["op"] == "alloc"] == ["spill", "pinned", "outside"]'
+	expect_lines 'all[-1]["pinned_bytes"] == 1008 and all[-1]["pinned_count"] == 1'
+}
+
+# Every key of a workspace, in every word that it may have, and in one that it may not.
+test_every_option() {
+	local -a lines=()
+	local value nr=0
+
+	for value in initial=1K min=4096 max=1M max_total=2M limit=0.5 limit=0 alignment=8 \
+		alignment=4096 cycles_before_initialization=7 \
+		allocation={OVERALLOCATE,STRICT,strict} \
+		spill={EXTERNAL,REALLOCATE,FAIL} learning={FIRST_LOOP,OVER_TIME,NONE} \
+		reset=BLOCK_LEFT "reset=ENDOFBUFFER_REACHED limit=1" "reset=ENDOFBUFFER limit=2" \
+		mirroring={FULL,HOST_ONLY} kind={auto,pinned,huge,hugetlb} location=RAM \
+		"location=FILE learning=NONE initial=1K" "location=MMAP learning=NONE initial=1K" \
+		"location=FILE learning=NONE initial=1K path=$TMP/file" \
+		"location=FILE learning=NONE initial=1K temp_dir=$TMP" \
+		debug={DISABLED,SPILL_EVERYTHING,BYPASS_EVERYTHING}; do
+		lines+=("workspace w$nr $value")
+		nr=$((nr + 1))
+	done
+	scenario "${lines[@]}" "show w0"
+	expect_rc 0
+	expect_lines 'len(all) == 1'
+	[ "$(stat -c %s "$TMP/file")" = 1024 ] || fail "path= made no file of the size"
+	lines=()
+	for value in initial=x min=-1 max=1Q max_total=10% limit=a limit= alignment=5000000000 \
+		cycles_before_initialization=x allocation=LAX spill=AWAY learning=BY_HEART \
+		reset=NEVER mirroring=HALF kind=soft location=MOON debug=ON; do
+		lines+=("workspace w $value")
+	done
+	scenario "${lines[@]}" "workspace w =1" "workspace w initial"
+	expect_rc 0
+	expect_lines '[x["error"] for x in all] == ["EINVAL"] * 18'
+	expect_lines '["is no value of" in x["message"] for x in all] == [True] * 16 + [False] * 2'
+}
+
 test_an_expectation_that_is_not_met() {
 	scenario "workspace w initial=1024 allocation=STRICT" "expect w size=1024 offset=1 max=0" \
 		"show w"

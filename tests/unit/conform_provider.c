@@ -76,6 +76,33 @@ TEST(P_04_borrowing_in_a_nest)
 	EXPECT_TRUE(!tmk_workspace_current());
 }
 
+/* The same with floats, five of which are no multiple of the alignment. */
+TEST(P_05_borrowing_in_a_nest_of_floats)
+{
+	struct tmk_workspace *ws1 = make("WS1", opts_pb()),
+			     *ws2 = make("WS2", opts_pb());
+	struct tmk_tensor *t, *copy;
+	const int64_t n = 5;
+
+	enter(ws1);
+	ASSERT_EQ(0, tmk_tensor_create(&t, TMK_F32, 1, &n));
+	EXPECT_EQ(32, in(ws1).offset);
+	enter(ws2);
+	ASSERT_EQ(0, tmk_tensor_create(&t, TMK_F32, 1, &n));
+	ASSERT_EQ(0, tmk_tensor_fill(t, 2));
+	EXPECT_EQ(32, in(ws2).offset);
+	ASSERT_EQ(0, tmk_workspace_borrow(ws1));
+	ASSERT_EQ(0, tmk_tensor_dup(&copy, t));
+	EXPECT_EQ(64, in(ws1).offset);
+	EXPECT_EQ(32, in(ws2).offset);
+	leave(ws1);
+	EXPECT_TRUE(tmk_workspace_current() == ws2);
+	leave(ws2);
+	EXPECT_TRUE(((float *)tmk_tensor_data(copy))[4] == 2);
+	leave(ws1);
+	EXPECT_TRUE(!tmk_workspace_current());
+}
+
 TEST(P_06_nothing_goes_in_while_scoped_out)
 {
 	struct tmk_workspace *ws = make("w", opts_pb());
