@@ -81,7 +81,10 @@ struct tmk__handles {
 	uint32_t free_nr; /* free extents */
 };
 
-extern struct tmk__handles tmk__handles;
+/* Nobody else has it: no detour by the table of addresses to it. */
+#define TMK__INSIDE __attribute__((visibility("hidden")))
+
+extern struct tmk__handles tmk__handles TMK__INSIDE;
 
 /* Where a tensor's handle leads, for messages. */
 struct tmk__handle_origin {

@@ -43,7 +43,10 @@ const char *tmk_dtype_name(enum tmk_dtype dtype)
 	return dtype_known(dtype) ? dtypes[dtype].name : "?";
 }
 
-static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
+/* Say what is wrong with a type and a shape; something is. */
+static __attribute__((noinline)) int layout_refuse(enum tmk_dtype dtype,
+						   int rank,
+						   const int64_t *shape)
 {
 	int i;
 
@@ -64,7 +67,50 @@ static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
 					  "(%" PRId64 ")",
 					  i, shape[i]);
 	}
-	return 0;
+	return tmk__error(-EOVERFLOW,
+			  "a tensor of this shape has more elements than "
+			  "memory can hold");
+}
+
+/* Where a layout is written to: into a tensor's header, or aside. */
+struct dense {
+	int64_t *shape;
+	int64_t *strides;
+	int64_t nr;
+	size_t bytes;
+};
+
+/*
+ * Row-major strides and byte count. Strides are made as if empty dimensions had
+ * one element, so that they, too, are bounded. Return: false if something is wrong.
+ */
+static inline bool dense_fill(struct dense *out, enum tmk_dtype dtype, int rank,
+			      const int64_t *shape)
+{
+	int64_t stride = 1, bytes, n;
+	bool empty = false;
+	int i;
+
+	if (!dtype_known(dtype) || (unsigned int)rank > TMK_RANK_MAX)
+		return false;
+	if (__builtin_expect(!shape, 0) && rank)
+		return false;
+	for (i = rank - 1; i >= 0; i--) {
+		n = shape[i];
+		out->shape[i] = n;
+		out->strides[i] = stride;
+		if (n > 0 && !__builtin_mul_overflow(stride, n, &stride))
+			continue;
+		if (n)
+			return false;
+		empty = true;
+	}
+	if (__builtin_mul_overflow(stride, (int64_t)dtypes[dtype].bytes,
+				   &bytes))
+		return false;
+	out->nr = empty ? 0 : stride;
+	out->bytes = empty ? 0 : (size_t)bytes;
+	return true;
 }
 
 /**
@@ -74,39 +120,19 @@ static int layout_check(enum tmk_dtype dtype, int rank, const int64_t *shape)
  * @rank: how many sizes
  * @shape: the sizes
  *
- * Strides are made as if empty dimensions had one element, so that they, too,
- * are bounded.
- *
  * Return: 0; -EINVAL or -EOVERFLOW with a sentence.
  */
 int tmk__layout_dense(struct tmk__layout *out, enum tmk_dtype dtype, int rank,
 		      const int64_t *shape)
 {
-	int64_t stride = 1, bytes;
-	bool empty = false;
-	int err, i;
+	struct dense dense = { .shape = out->shape, .strides = out->strides };
 
-	err = layout_check(dtype, rank, shape);
-	if (err)
-		return err;
+	if (!dense_fill(&dense, dtype, rank, shape))
+		return layout_refuse(dtype, rank, shape);
 	out->dtype = dtype;
 	out->rank = rank;
-	for (i = rank - 1; i >= 0; i--) {
-		out->shape[i] = shape[i];
-		out->strides[i] = stride;
-		empty |= !shape[i];
-		if (shape[i] &&
-		    __builtin_mul_overflow(stride, shape[i], &stride))
-			break;
-	}
-	if (i >= 0 ||
-	    __builtin_mul_overflow(stride, (int64_t)dtypes[dtype].bytes,
-				   &bytes))
-		return tmk__error(-EOVERFLOW,
-				  "a tensor of this shape has more elements "
-				  "than memory can hold");
-	out->nr = empty ? 0 : stride;
-	out->bytes = empty ? 0 : (size_t)bytes;
+	out->nr = dense.nr;
+	out->bytes = dense.bytes;
 	return 0;
 }
 
@@ -183,94 +209,109 @@ static int create_detached(struct tmk_tensor **out,
 	return 0;
 }
 
+/*
+ * @ws is open, not bypassed, and locked if it is shared. The header is written in
+ * place: nobody has a handle of it until it is committed.
+ */
 static inline int create_attached(struct tmk_tensor **out, struct tmk__ws *ws,
-				  const struct tmk__layout *l)
+				  enum tmk_dtype dtype, int rank,
+				  const int64_t *shape)
 {
-	struct tmk__tensor *t;
 	struct tmk_tensor *handle;
 	void *data = nowhere, *beside;
+	struct tmk__tensor *t;
+	struct dense dense;
 	int err;
 
 	err = tmk__ws_slot_take(&handle, &t, ws);
 	if (err)
 		return err;
-	if (tmk__ws_has_room(ws, l->bytes)) {
-		data = tmk__ws_bump(ws, l->bytes);
-	} else if (l->bytes) {
-		err = tmk__ws_alloc_slow(&beside, ws, l->bytes, false);
+	dense.shape = t->shape;
+	dense.strides = t->strides;
+	if (!dense_fill(&dense, dtype, rank, shape))
+		return layout_refuse(dtype, rank, shape);
+	if (tmk__ws_has_room(ws, dense.bytes)) {
+		data = tmk__ws_bump(ws, dense.bytes);
+	} else if (dense.bytes) {
+		err = tmk__ws_alloc_slow(&beside, ws, dense.bytes, false);
 		if (err)
 			return err;
 		data = beside;
 	}
-	header_fill(t, l, data);
-	__atomic_store_n(&t->mark, 0, __ATOMIC_RELAXED);
-	tmk__ws_slot_commit(t, ws);
+	t->data = data;
+	t->nr = dense.nr;
+	t->dtype = (uint8_t)dtype;
+	t->rank = (uint8_t)rank;
+	t->dense = true;
+	tmk__ws_slot_commit(t, ws, 0);
 	*out = handle;
 	return 0;
 }
 
+static __attribute__((noinline)) int create_outside(
+	struct tmk_tensor **out, const struct tmk_region_opts *opts,
+	enum tmk_dtype dtype, int rank, const int64_t *shape)
+{
+	struct tmk__layout l;
+	int err;
+
+	err = tmk__layout_dense(&l, dtype, rank, shape);
+	return err ? err : create_detached(out, opts, &l);
+}
+
 static __attribute__((noinline)) int create_special(struct tmk_tensor **out,
 						    struct tmk__ws *ws,
-						    const struct tmk__layout *l)
+						    enum tmk_dtype dtype,
+						    int rank,
+						    const int64_t *shape)
 {
 	int err;
 
 	if (ws->bypass)
-		return create_detached(out, NULL, l);
+		return create_outside(out, NULL, dtype, rank, shape);
 	tmk__ws_lock(ws);
-	err = create_attached(out, ws, l);
+	err = create_attached(out, ws, dtype, rank, shape);
 	tmk__ws_leave(ws);
 	return err;
-}
-
-/* @ws: open in this thread, or NULL */
-static inline int create(struct tmk_tensor **out, struct tmk__ws *ws,
-			 const struct tmk_region_opts *opts,
-			 const struct tmk__layout *l)
-{
-	if (!ws)
-		return create_detached(out, opts, l);
-	if (__builtin_expect(ws->special, 0))
-		return create_special(out, ws, l);
-	return create_attached(out, ws, l);
 }
 
 int tmk_tensor_create(struct tmk_tensor **out, enum tmk_dtype dtype, int rank,
 		      const int64_t *shape)
 {
-	struct tmk__ws *ws = tmk__ws_innermost();
-	struct tmk__layout l;
-	int err;
+	struct tmk__ws *ws = tmk__ws_top();
 
-	err = tmk__layout_dense(&l, dtype, rank, shape);
-	return err ? err : create(out, ws, NULL, &l);
+	/* What is on top is open and nothing special. */
+	if (__builtin_expect(ws->handle != 0, 1))
+		return create_attached(out, ws, dtype, rank, shape);
+	ws = tmk__ws_innermost();
+	return ws ? create_special(out, ws, dtype, rank, shape) :
+		    create_outside(out, NULL, dtype, rank, shape);
 }
 
 int tmk_tensor_create_in(struct tmk_tensor **out, struct tmk_workspace *handle,
 			 const struct tmk_region_opts *opts,
 			 enum tmk_dtype dtype, int rank, const int64_t *shape)
 {
-	struct tmk__ws *ws = NULL;
-	struct tmk__layout l;
+	struct tmk__ws *ws;
 	int err;
 
 	if (handle && opts)
 		return tmk__error(-EINVAL,
 				  "region options are for a tensor outside of "
 				  "workspaces, and a workspace is given");
-	if (handle) {
-		err = tmk__ws_enter(&ws, handle, "allocate from");
-		if (err)
-			return err;
-		/* If it is, then it stays so, and lives: this thread has it. */
-		if (!tmk__ws_is_open_here(ws))
-			err = tmk__ws_refuse_closed(ws);
-		tmk__ws_leave(ws);
-		if (err)
-			return err;
-	}
-	err = tmk__layout_dense(&l, dtype, rank, shape);
-	return err ? err : create(out, ws, opts, &l);
+	if (!handle)
+		return create_outside(out, opts, dtype, rank, shape);
+	err = tmk__ws_enter(&ws, handle, "allocate from");
+	if (err)
+		return err;
+	/* If it is, then it stays so, and lives: this thread has it. */
+	if (!tmk__ws_is_open_here(ws))
+		err = tmk__ws_refuse_closed(ws);
+	tmk__ws_leave(ws);
+	if (err)
+		return err;
+	return ws->special ? create_special(out, ws, dtype, rank, shape) :
+			     create_attached(out, ws, dtype, rank, shape);
 }
 
 int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,

@@ -63,8 +63,7 @@ static void view_commit(struct tmk_tensor **out, struct view *v)
 	t->dtype = v->base->dtype;
 	t->dense = tmk__layout_is_dense(t->rank, t->shape, t->strides);
 	if (v->ws) {
-		__atomic_store_n(&t->mark, v->base->mark, __ATOMIC_RELAXED);
-		tmk__ws_slot_commit(t, v->ws);
+		tmk__ws_slot_commit(t, v->ws, v->base->mark);
 		tmk__ws_leave(v->ws);
 	} else {
 		t->owner = false;

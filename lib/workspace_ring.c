@@ -284,14 +284,14 @@ found:
 /**
  * tmk__ring_enlist() - a tensor is made: queue its header, mark its memory
  * @ws: a ring
- * @header: filled in, about to be committed; @header->mark is its base's if it
- *	is a view, else 0
+ * @header: filled in, about to be committed
+ * @mark: its base's if it is a view, else 0
  */
-void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header)
+void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header,
+		      uint64_t mark)
 {
 	uint32_t slot = (uint32_t)(header - tmk__handles.slots);
 	struct tmk__ring *ring = &ws->ring;
-	uint64_t mark = header->mark;
 
 	if (!mark && !header->nr)
 		mark = ring->lap + ws->offset;

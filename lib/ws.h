@@ -182,7 +182,7 @@ struct tmk__ws_table {
 	uint32_t nr; /* places that were used at least once */
 };
 
-extern struct tmk__ws_table tmk__ws_table;
+extern struct tmk__ws_table tmk__ws_table TMK__INSIDE;
 
 /* What is known of a workspace that may be gone, for messages. */
 struct tmk__ws_epitaph {
@@ -345,21 +345,28 @@ uint64_t tmk__ring_size(const struct tmk__ws *ws, uint64_t block);
 uint64_t tmk__ring_length(const struct tmk__ws *ws);
 int tmk__ring_alloc(void **out, struct tmk__ws *ws, size_t n);
 int tmk__ring_slot(struct tmk__ws *ws);
-void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header);
+void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header,
+		      uint64_t mark);
 void tmk__ring_block_made(struct tmk__ws *ws);
 void tmk__ring_scope_begin(struct tmk__ws *ws);
 void tmk__ring_scope_end(struct tmk__ws *ws, uint64_t cycle);
 void tmk__ring_free(struct tmk__ws *ws, struct tmk__spill *spill, uint64_t age);
 bool tmk__ring_over(const struct tmk__ws *ws);
 
-/** tmk__ws_slot_commit() - the header is filled in: the handle is valid */
+/**
+ * tmk__ws_slot_commit() - the header is filled in: the handle is valid
+ * @header: from tmk__ws_slot_take()
+ * @ws: its workspace
+ * @mark: of a view its base's, else 0
+ *
+ * Its region is NULL as in all headers of workspaces: they never have one.
+ */
 static inline void tmk__ws_slot_commit(struct tmk__tensor *header,
-				       struct tmk__ws *ws)
+				       struct tmk__ws *ws, uint64_t mark)
 {
 	header->refs = 1;
-	header->region = NULL;
 	if (__builtin_expect(ws->is_ring, 0))
-		tmk__ring_enlist(ws, header);
+		tmk__ring_enlist(ws, header, mark);
 	ws->slot++;
 	__atomic_store_n(&header->seq, ws->seq, __ATOMIC_RELEASE);
 }

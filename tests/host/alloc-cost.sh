@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the tmk authors
 #
-# How many instructions an allocation in a warmed-up workspace takes, counted and
-# not timed: a number that does not depend on the machine's mood.
+# How many instructions the work in a warmed-up workspace takes, counted and not
+# timed: a number that does not depend on the machine's mood.
 # Tests are called by name.
 # shellcheck disable=SC2317
 # shellcheck source=tests/harness/ktap.sh
@@ -32,6 +32,14 @@ test_instructions_of_an_allocation() {
 
 test_instructions_of_an_allocation_that_is_not_inlined() {
 	at_most call 40
+}
+
+test_instructions_of_a_tensor() {
+	at_most tensor 160
+}
+
+test_instructions_of_the_address_of_a_tensor() {
+	at_most data 60
 }
 
 ktap_main

@@ -257,6 +257,29 @@ TEST(create_in_wrong_places)
 		  tmk_tensor_create_in(&t, (void *)3, NULL, TMK_F32, 1, &n));
 }
 
+/* Also by name a tensor of a bypassed workspace is a detached one. */
+TEST(create_in_a_bypassed_one)
+{
+	struct tmk_workspace_opts o = TMK_WORKSPACE_OPTS_INIT;
+	struct tmk_workspace *ws;
+	struct tmk_tensor *t;
+	int64_t n = 10, wrong = -1;
+
+	o.initial_bytes = 4096;
+	o.debug = TMK_WS_DEBUG_BYPASS_EVERYTHING;
+	ASSERT_EQ(0, tmk_workspace_create(&ws, "a", &o));
+	EXPECT_EQ(-ENOTCONN,
+		  tmk_tensor_create_in(&t, ws, NULL, TMK_F32, 1, &n));
+	ASSERT_EQ(0, tmk_workspace_push(ws));
+	EXPECT_EQ(-EINVAL,
+		  tmk_tensor_create_in(&t, ws, NULL, TMK_F32, 1, &wrong));
+	ASSERT_EQ(0, tmk_tensor_create_in(&t, ws, NULL, TMK_F32, 1, &n));
+	ASSERT_EQ(0, tmk_workspace_pop(ws));
+	EXPECT_FALSE(tmk_tensor_is_attached(t));
+	EXPECT_EQ(0, tmk_tensor_check(t, NULL));
+	tmk_tensor_put(t);
+}
+
 TEST(b27_dup_goes_to_the_innermost)
 {
 	struct tmk_workspace *ws = make("a", 4096);
