@@ -152,6 +152,38 @@ TEST(hugetlb)
 	EXPECT_TRUE(all_zero());
 }
 
+/* tests/vm/hugetlb.sh runs it in a machine that has one. */
+TEST(gigantic)
+{
+	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;
+	struct tmk_region *region, *other;
+	struct tmk_region_info info;
+	uint64_t gib = 1024 * MIB;
+	int err;
+
+	opts.kind = TMK_KIND_HUGETLB;
+	opts.page_bytes = gib;
+	ASSERT_EQ(0, limit(TMK_UNLIMITED));
+	err = tmk_region_create(&region, 1, &opts);
+	if (err == -ENOMEM || err == -EOPNOTSUPP || err == -EINVAL)
+		SKIP(return, "%s", tmk_error_last());
+	ASSERT_EQ(0, err);
+	*(char *)tmk_region_data(region) = 1;
+	ASSERT_EQ(0, tmk_region_info(&info, region));
+	EXPECT_EQ(gib, info.bytes);
+	EXPECT_EQ(gib, info.bytes_1g);
+	EXPECT_EQ(0, info.bytes_2m);
+	EXPECT_EQ(gib, info.physical_bytes);
+	EXPECT_EQ(gib, stats_now().by_kind[TMK_KIND_HUGETLB].current);
+	EXPECT_EQ(0, (uintptr_t)tmk_region_data(region) % gib);
+	ASSERT_EQ(0, tmk_region_import(&other, tmk_region_fd(region)));
+	EXPECT_EQ(1, *(char *)tmk_region_data(other));
+	tmk_region_put(other);
+	tmk_region_put(region);
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
 TEST(hugetlb_pool_is_named)
 {
 	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;

@@ -59,6 +59,16 @@ huge_pages() {
 	echo "$said" | grep -q ' 4.0 MiB of it in huge pages'
 }
 
+# There are none where they are forbidden, and that is said.
+forbidden() {
+	echo deny >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+	said=$(in_group 192M digits --epochs 1)
+	rc=$?
+	echo never >/sys/kernel/mm/transparent_hugepage/shmem_enabled
+	echo "$said"
+	[ $rc = 0 ] && echo "$said" | grep -q ' 0 B of it in huge pages'
+}
+
 machine_refuses() {
 	rc=0
 	said=$(in_group max digits --epochs 1 --extra-bytes 2G 2>&1) || rc=$?
@@ -67,12 +77,13 @@ machine_refuses() {
 }
 
 mkdir $cg
-plan 6
+plan 7
 check "what fits is had" fits
 check "memory.max refuses with a sentence" refused
 check "nobody is killed near the limit" nobody_dies
 check "the default is half of memory.max" default_limit
 check "2 MiB pages with shmem_enabled=never" huge_pages
+check "none with shmem_enabled=deny" forbidden
 check "the machine refuses with a sentence" machine_refuses
 rmdir $cg
 exit "$failed"
