@@ -257,8 +257,8 @@ void tmk__ledger_read(struct tmk_stats *out)
 	out->regions_created = atomic_load(&ledger.regions_created);
 	out->backend_calls = tmk__calls();
 	/* What the allocator handed out is charged as cache. */
-	lent = TMK__MIN(tmk__purpose_read(held),
-			out->by_use[TMK_USE_CACHE].current);
+	lent = tmk__purpose_read(held);
+	lent = TMK__MIN(lent, out->by_use[TMK_USE_CACHE].current);
 	out->by_use[TMK_USE_CACHE].current -= lent;
 	out->by_use[TMK_USE_GENERAL].current += lent;
 	counter_raise_peak(&ledger.by_use[TMK_USE_GENERAL],
