@@ -214,6 +214,37 @@ TEST(junk_choice_is_told_once_and_the_default_taken)
 	EXPECT_TRUE(strstr(info.reason, "TMK_BACKEND=gpu is none of") != NULL);
 }
 
+static void use_all_choices(void)
+{
+	struct tmk_workspace *ws;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		if (tmk_open(NULL) || tmk_workspace_create(&ws, "w", NULL))
+			TH_LOG("%s", tmk_error_last());
+		if (tmk_workspace_destroy(ws) || tmk_close())
+			TH_LOG("%s", tmk_error_last());
+	}
+}
+
+/* TMK_BLAS is an error instead: tests/unit/blas.c. */
+TEST(every_junk_choice_is_told_once)
+{
+	char *text;
+
+	setenv("TMK_LOG", "warn", 1);
+	setenv("TMK_BACKEND", "gpu", 1);
+	setenv("TMK_STATS", "always", 1);
+	setenv("TMK_WORKSPACES_DEBUG", "all", 1);
+	text = stderr_of(use_all_choices);
+	ASSERT_TRUE(text != NULL);
+	EXPECT_EQ(3, count(text, "is unknown, taking"));
+	EXPECT_EQ(1, count(text, "TMK_BACKEND=gpu is unknown, taking auto"));
+	EXPECT_EQ(1, count(text, "TMK_STATS=always is unknown, taking off"));
+	EXPECT_EQ(1, count(text, "TMK_WORKSPACES_DEBUG=all is unknown, taking "
+				 "disabled"));
+}
+
 TEST(nothing_is_printed_unless_asked_for)
 {
 	char *text;
