@@ -222,4 +222,78 @@ TEST_F(memcg, a_hole_is_charged_to_who_touches_it)
 	close(go[1]);
 }
 
+/* Bytes of slabs that a group is charged with. */
+static unsigned long slab(const char *group)
+{
+	static char text[16384];
+	char path[PATH_MAX], *at;
+
+	cg_path(path, group, "memory.stat");
+	if (read_text(path, text, sizeof(text)) <= 0)
+		return 0;
+	at = strstr(text, "\nslab ");
+	return at ? strtoul(at + 6, NULL, 10) : 0;
+}
+
+#define OBJECTS 400
+
+/* What a kind of object adds to the caller's group, in bytes each. */
+static long slab_of(const char *group, int dev, int (*make)(int dev))
+{
+	unsigned long before = slab(group), with;
+	int fds[OBJECTS], i;
+
+	for (i = 0; i < OBJECTS; i++) {
+		fds[i] = make(dev);
+		ASSERT_GE(fds[i], 0);
+	}
+	with = slab(group);
+	for (i = 0; i < OBJECTS; i++)
+		close(fds[i]);
+	/* RCU frees them, which must not be seen in the next measurement. */
+	sleep_ms(500);
+	return ((long)with - (long)before) / OBJECTS;
+}
+
+static int make_memfd(int dev)
+{
+	int fd = (int)syscall(SYS_memfd_create, "m", 0);
+
+	(void)dev;
+	return fd < 0 || fallocate(fd, 0, 0, PAGE_BYTES) ? -1 : fd;
+}
+
+static int make_region(int dev)
+{
+	return create_simple(dev, TMK_IOC_KIND_PINNED, PAGE_BYTES);
+}
+
+/* The module's own part of a region is charged beside shmem's. */
+TEST(objects_of_the_module_are_charged)
+{
+	int dev = device_open();
+	pid_t pid;
+
+	ASSERT_EQ(0, cg_create("/objects"));
+	pid = fork();
+	if (!pid) {
+		long memfd, region;
+
+		ASSERT_EQ(0, cg_enter("/objects"));
+		/* What the first ones leave in caches is not theirs. */
+		slab_of("/objects", dev, make_memfd);
+		memfd = slab_of("/objects", dev, make_memfd);
+		region = slab_of("/objects", dev, make_region);
+		if (region < memfd + 128)
+			TH_LOG("a memfd has %ld, a region %ld", memfd, region);
+		EXPECT_LT(400, memfd);
+		EXPECT_LE(memfd + 128, region);
+		exit(tap_result->failed);
+	}
+	EXPECT_EQ(0, wait_status(pid));
+	EXPECT_TRUE(settles(0));
+	EXPECT_EQ(0, cg_destroy("/objects"));
+	close(dev);
+}
+
 TEST_HARNESS_MAIN
