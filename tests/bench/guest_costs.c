@@ -6,7 +6,9 @@
  *
  * For a guest whose time-stamp counter counts instructions. The median of single
  * runs leaves out interrupts and what is put off to later; the mean of all has
- * both. What a charge and its return cost is what a level of cgroups adds: all of
+ * both. What a charge and its return cost is told twice: by a command that is refused
+ * right after its charge less one that is refused right before, which has the region's
+ * own coming and going in it as well; and by what a level of cgroups adds, since all of
  * it is done level by level, the machine's own being one more.
  *
  * Only the first level has the memory controller, so deeper ones differ by tmk's
@@ -14,6 +16,7 @@
  * coming and going is paid for as well, which is measured on its own.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "guest_util.h"
@@ -21,6 +24,7 @@
 #define WARM 64
 #define RUNS 1001
 #define DEPTH_MAX 16
+#define NO_FD 1000
 
 struct cost {
 	long long median;
@@ -90,6 +94,36 @@ static void op_memfd(struct subject *s)
 	close(fd);
 }
 
+/* Charged and refused at once: by a file that is not there. */
+static void op_charge(struct subject *s)
+{
+	struct tmk_ioc_region_create cmd = {
+		.size = sizeof(cmd),
+		.length = PAGE_BYTES,
+		.kind = TMK_IOC_KIND_FILE,
+		.node = TMK_IOC_NODE_ANY,
+		.backing_fd = NO_FD,
+	};
+
+	if (!ioctl(s->dev, TMK_IOC_REGION_CREATE, &cmd) || errno != EBADF)
+		die("TMK_IOC_REGION_CREATE");
+}
+
+/* The same, refused before it is charged. */
+static void op_no_charge(struct subject *s)
+{
+	struct tmk_ioc_region_create cmd = {
+		.size = sizeof(cmd),
+		.length = PAGE_BYTES,
+		.kind = TMK_IOC_KIND_FILE,
+		.node = 0,
+		.backing_fd = NO_FD,
+	};
+
+	if (!ioctl(s->dev, TMK_IOC_REGION_CREATE, &cmd) || errno != EOPNOTSUPP)
+		die("TMK_IOC_REGION_CREATE");
+}
+
 static void op_info(struct subject *s)
 {
 	struct tmk_ioc_region_info cmd = { .size = sizeof(cmd) };
@@ -125,6 +159,14 @@ static void print_cost(const char *name, struct cost c)
 	       c.median, c.mean);
 }
 
+/* What a level adds between the depths of 1, 4 and 16. */
+static void print_levels(const char *name, const struct cost *at)
+{
+	printf(",\n  \"%s\": {\"1_to_4\": %.1f, \"4_to_16\": %.1f}", name,
+	       (double)(at[1].median - at[0].median) / 3,
+	       (double)(at[2].median - at[1].median) / 12);
+}
+
 static void group_at(char *group, int depth)
 {
 	int i;
@@ -135,8 +177,10 @@ static void group_at(char *group, int depth)
 }
 
 /* In the group of that depth: with nothing in it, then with a region held. */
-static void measure_depth(struct subject *s, int depth, struct cost *kept)
+static void measure_depth(struct subject *s, int depth, struct cost *kept,
+			  struct cost *charge)
 {
+	struct cost none;
 	char group[64], name[64];
 
 	group_at(group, depth);
@@ -147,6 +191,12 @@ static void measure_depth(struct subject *s, int depth, struct cost *kept)
 	*kept = measure(op_region, s);
 	snprintf(name, sizeof(name), "region_depth_%d", depth);
 	print_cost(name, *kept);
+	none = measure(op_no_charge, s);
+	*charge = measure(op_charge, s);
+	charge->median -= none.median;
+	charge->mean -= none.mean;
+	snprintf(name, sizeof(name), "charge_and_return_depth_%d", depth);
+	print_cost(name, *charge);
 	snprintf(name, sizeof(name), "usage_depth_%d", depth);
 	print_cost(name, measure(op_usage, s));
 	if (depth == 1) {
@@ -167,7 +217,7 @@ int main(void)
 {
 	static const int depths[] = { 1, 4, DEPTH_MAX };
 	struct subject s = { .dev = device_open() };
-	struct cost kept[3];
+	struct cost kept[3], charge[3];
 	char group[64];
 	int i;
 
@@ -178,11 +228,10 @@ int main(void)
 	printf("{\"runs\": %d", RUNS);
 	print_cost("syscall", measure(op_syscall, &s));
 	for (i = 0; i < 3; i++)
-		measure_depth(&s, depths[i], &kept[i]);
+		measure_depth(&s, depths[i], &kept[i], &charge[i]);
 	/* By difference, so that nothing but the levels is in it. */
-	printf(",\n  \"per_level\": {\"1_to_4\": %.1f, \"4_to_16\": %.1f}",
-	       (double)(kept[1].median - kept[0].median) / 3,
-	       (double)(kept[2].median - kept[1].median) / 12);
+	print_levels("per_level", kept);
+	print_levels("charge_per_level", charge);
 	printf("\n}\n");
 	for (i = DEPTH_MAX; i > 0; i--) {
 		group_at(group, i);
