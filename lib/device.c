@@ -208,8 +208,44 @@ static void log_choose(void)
 	tmk__log_set_level((enum tmk__log_level)level);
 }
 
+/* The library stays open while somebody watches. */
+static int watch_begin(void **watch)
+{
+	struct tmk__device *device;
+	int fd = -1;
+
+	if (tmk__device_get(&device))
+		return -1;
+	if (device->ops->ext_watch_fd)
+		fd = device->ops->ext_watch_fd(device->state);
+	if (fd < 0)
+		tmk__device_put(device);
+	else
+		*watch = device;
+	return fd;
+}
+
+static void watch_look(void *watch)
+{
+	struct tmk__device *device = watch;
+
+	device->ops->ext_watch_look(device->state);
+}
+
+static void watch_end(void *watch)
+{
+	tmk__device_put(watch);
+}
+
+static const struct tmk__watch watch = {
+	.begin = watch_begin,
+	.look = watch_look,
+	.end = watch_end,
+};
+
 static void wait_choose(uint64_t ms)
 {
+	tmk__wait_watch(&watch);
 	tmk__wait_set((unsigned int)TMK__MIN(ms, UINT32_MAX),
 		      tmk__cache_limits);
 }

@@ -171,7 +171,21 @@ uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES]);
 unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
 
 /* wait.c */
+/**
+ * struct tmk__watch - who tells of what other processes give back
+ * @begin: hold on to it; a descriptor, readable when there is something new since
+ *	the last look, or -1 if there is nobody
+ * @look: what happens from now on is new
+ * @end: let go of it
+ */
+struct tmk__watch {
+	int (*begin)(void **watch);
+	void (*look)(void *watch);
+	void (*end)(void *watch);
+};
+
 void tmk__wait_set(unsigned int ms, void (*tell)(void));
+void tmk__wait_watch(const struct tmk__watch *who);
 void tmk__wait_lock(void);
 void tmk__wait_unlock(bool child);
 unsigned int tmk__wait_busy(void);

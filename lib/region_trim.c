@@ -284,10 +284,14 @@ static int fill_hard(void *arg)
 {
 	const struct filling *filling = arg;
 	struct tmk__error_state before;
+	struct tmk_refusal r;
 	int err;
 
 	tmk__error_save(&before);
 	err = fill_once(filling);
+	/* Whoever refused has room by now, so that nobody could be named. */
+	if (err == -ENOMEM && tmk_refusal_last(&r))
+		err = fill_once(filling);
 	if ((err != -ENOMEM && err != -EDQUOT) || !tmk__cache_drop())
 		return err;
 	tmk__error_restore(&before);

@@ -6,13 +6,20 @@
  * up or somebody cancels it. While one waits, later requests queue behind it and
  * nobody keeps free memory.
  *
- * What another process gives back wakes nobody here.
+ * What is given back here is told by the ledger. A limit of a group may have room
+ * because of another process: where the module tells of that, whoever was refused
+ * with -EDQUOT looks at the figures, tries once more, and when he is the first
+ * sleeps on a descriptor that becomes readable with what happens after his look.
  *
  * Lock: wait_lock guards the queue. It is let go of while a waiter tries again.
  */
+#define _GNU_SOURCE /* ppoll() */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -22,12 +29,17 @@
  * @cond: signalled when something changes for it
  * @look: something was given back, or it has become the first
  * @cancelled: it is to give up
+ * @watch: its hold on who tells of other processes
+ * @fds: of that, and what @cond is to who sleeps on it; the first is -1 if there
+ *	is none
  */
 struct waiter {
 	struct waiter *next;
 	pthread_cond_t cond;
 	bool look;
 	bool cancelled;
+	void *watch;
+	struct pollfd fds[2];
 };
 
 static pthread_mutex_t wait_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,7 +47,9 @@ static struct waiter *first;
 static struct waiter **last = &first;
 static atomic_uint waiters;
 static atomic_uint wait_ms;
+static __thread bool trying; /* this thread is the first, and tries again */
 static _Atomic(void (*)(void)) changed;
+static _Atomic(const struct tmk__watch *) watcher;
 
 /**
  * tmk__wait_set() - how long requests wait
@@ -46,6 +60,15 @@ void tmk__wait_set(unsigned int ms, void (*tell)(void))
 {
 	atomic_store(&changed, tell);
 	atomic_store(&wait_ms, ms);
+}
+
+/**
+ * tmk__wait_watch() - somebody can tell of what other processes give back
+ * @who: what to call
+ */
+void tmk__wait_watch(const struct tmk__watch *who)
+{
+	atomic_store(&watcher, who);
 }
 
 /** tmk__wait_lock() - for fork(): a child finds it free */
@@ -71,16 +94,37 @@ unsigned int tmk__wait_busy(void)
 	return atomic_load(&waiters);
 }
 
-/** tmk__wait_release() - something was given back: the first one tries again */
+/* Under wait_lock. */
+static void wake(struct waiter *w)
+{
+	uint64_t one = 1;
+
+	pthread_cond_signal(&w->cond);
+	/* Full is as good as written. */
+	if (w->fds[0].fd >= 0 && write(w->fds[1].fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* Under wait_lock. */
+static void wake_first(void)
+{
+	if (!first)
+		return;
+	first->look = true;
+	wake(first);
+}
+
+/**
+ * tmk__wait_release() - something was given back: the first one tries again
+ *
+ * What the first one takes back of an attempt that failed is nothing new to it.
+ */
 void tmk__wait_release(void)
 {
-	if (!atomic_load(&waiters))
+	if (!atomic_load(&waiters) || trying)
 		return;
 	pthread_mutex_lock(&wait_lock);
-	if (first) {
-		first->look = true;
-		pthread_cond_signal(&first->cond);
-	}
+	wake_first();
 	pthread_mutex_unlock(&wait_lock);
 }
 
@@ -92,7 +136,7 @@ unsigned int tmk_wait_cancel(void)
 	pthread_mutex_lock(&wait_lock);
 	for (w = first; w; w = w->next) {
 		w->cancelled = true;
-		pthread_cond_signal(&w->cond);
+		wake(w);
 		nr++;
 	}
 	pthread_mutex_unlock(&wait_lock);
@@ -144,11 +188,68 @@ static void dequeue(struct waiter *w)
 		last = at;
 	atomic_fetch_sub(&waiters, 1);
 	/* There may be room for the next one, too. */
-	if (first) {
-		first->look = true;
-		pthread_cond_signal(&first->cond);
-	}
+	wake_first();
 	pthread_cond_destroy(&w->cond);
+}
+
+/* Not under wait_lock, as nothing of watching is. */
+static void watch_begin(struct waiter *w)
+{
+	const struct tmk__watch *who = atomic_load(&watcher);
+	int event, fd;
+
+	if (!who || w->watch)
+		return;
+	tmk__calls_add(2);
+	event = tmk__fault("eventfd") ? -1 :
+					eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fd = event < 0 ? -1 : who->begin(&w->watch);
+	if (fd < 0) {
+		if (event >= 0)
+			close(event);
+		return;
+	}
+	pthread_mutex_lock(&wait_lock);
+	w->fds[1] = (struct pollfd){ .fd = event, .events = POLLIN };
+	w->fds[0] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	/* It has been refused before it began to watch. */
+	w->look = true;
+	pthread_mutex_unlock(&wait_lock);
+}
+
+/* Out of the queue, so that nobody wakes it any more. */
+static void watch_end(struct waiter *w)
+{
+	if (!w->watch)
+		return;
+	close(w->fds[1].fd);
+	atomic_load(&watcher)->end(w->watch);
+}
+
+/* Until woken from here or from elsewhere. Under wait_lock, not while asleep. */
+static int sleep_watching(struct waiter *w, const struct timespec *end)
+{
+	struct pollfd fds[2] = { w->fds[0], w->fds[1] };
+	struct timespec left;
+	uint64_t count;
+	int nr;
+
+	pthread_mutex_unlock(&wait_lock);
+	clock_gettime(CLOCK_MONOTONIC, &left);
+	left.tv_sec = end->tv_sec - left.tv_sec;
+	left.tv_nsec = end->tv_nsec - left.tv_nsec;
+	if (left.tv_nsec < 0) {
+		left.tv_nsec += 1000000000;
+		left.tv_sec--;
+	}
+	tmk__calls_add(2);
+	nr = left.tv_sec < 0 ? 0 : ppoll(fds, 2, &left, NULL);
+	if (nr > 0 && fds[1].revents && read(fds[1].fd, &count, 8) < 0)
+		nr = 1;
+	pthread_mutex_lock(&wait_lock);
+	if (nr > 0 && fds[0].revents)
+		w->look = true;
+	return nr ? 0 : ETIMEDOUT;
 }
 
 /* Until it is this one's turn. Return: 0, -ETIMEDOUT or -ECANCELED. */
@@ -159,7 +260,9 @@ static int turn(struct waiter *w, const struct timespec *end)
 	while (!w->cancelled && !(w == first && w->look)) {
 		if (err)
 			return -ETIMEDOUT;
-		err = pthread_cond_timedwait(&w->cond, &wait_lock, end);
+		err = w == first && w->fds[0].fd >= 0 ?
+			      sleep_watching(w, end) :
+			      pthread_cond_timedwait(&w->cond, &wait_lock, end);
 	}
 	return w->cancelled ? -ECANCELED : 0;
 }
@@ -182,7 +285,13 @@ static int wait_turns(struct waiter *w, unsigned int ms,
 		w->look = false;
 		pthread_mutex_unlock(&wait_lock);
 		tmk__error_restore(before);
+		if (w->watch)
+			atomic_load(&watcher)->look(w->watch);
+		trying = true;
 		err = attempt(arg);
+		trying = false;
+		if (err == -EDQUOT && !why)
+			watch_begin(w);
 		pthread_mutex_lock(&wait_lock);
 		if (why || !worth_waiting(err))
 			return err;
@@ -203,7 +312,7 @@ int tmk__wait(int (*attempt)(void *arg), void *arg)
 	unsigned int ms = atomic_load(&wait_ms);
 	void (*tell)(void);
 	struct tmk__error_state before;
-	struct waiter w = { .look = false };
+	struct waiter w = { .fds = { { .fd = -1 }, { .fd = -1 } } };
 	bool alone;
 	int err = 0;
 
@@ -227,6 +336,7 @@ int tmk__wait(int (*attempt)(void *arg), void *arg)
 	dequeue(&w);
 	alone = !first;
 	pthread_mutex_unlock(&wait_lock);
+	watch_end(&w);
 	if (alone && tell)
 		tell();
 	return err;

@@ -200,8 +200,10 @@ TMK_API int tmk_limits_effective(struct tmk_limits_effective *out);
  *	environment TMK_WAIT_MS
  *
  * Requests wait in the order in which they came, each is woken by what this
- * process gives back, and is refused when its time is up. While one waits, later
- * ones queue behind it. What could never be had is refused at once.
+ * process gives back, and is refused when its time is up. Where the module's limit
+ * of a cgroup refused, what other processes give back wakes, too, and so does a
+ * higher limit. While one waits, later ones queue behind it. What could never be
+ * had is refused at once.
  */
 TMK_API void tmk_wait_set(uint32_t wait_ms);
 

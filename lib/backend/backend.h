@@ -92,6 +92,13 @@ struct tmk__backend_ops {
 	int (*limits)(void *state, struct tmk_limits_effective *out);
 
 	/*
+	 * A descriptor that is readable when a limit that had refused has room
+	 * again since ext_watch_look() or another attempt; -1 if there is none.
+	 */
+	int (*ext_watch_fd)(void *state);
+	void (*ext_watch_look)(void *state);
+
+	/*
 	 * Make a region. kind, flags, node and bytes of @region are set, checked
 	 * and rounded; the rest is filled in. The memory is charged to whoever
 	 * the backend charges, zeroed, populated and mapped writable, with no

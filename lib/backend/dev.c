@@ -175,6 +175,8 @@ static int dev_limits(void *state, struct tmk_limits_effective *out)
 	if (err)
 		return tmk__error(err, "cannot ask the module about limits: %s",
 				  strerror(-err));
+	/* To ask is to look: who waits for what is new may have missed it. */
+	tmk__wait_release();
 	tmk__cgroup_tmk_path(where, sizeof(where), cmd.out_tight_cgroup);
 	tmk__room_set(&tight, TMK_LIMIT_CGROUP, cmd.out_tight_current,
 		      cmd.out_tight_max, where);
@@ -187,6 +189,22 @@ static int dev_limits(void *state, struct tmk_limits_effective *out)
 	tmk__room_offer(&out->physical, &tight);
 	(void)tmk__cgroup_find(&mount);
 	return tmk__room_look(out, &mount);
+}
+
+static int dev_watch_fd(void *state)
+{
+	const struct dev *dev = state;
+
+	return offers(dev, TMK_IOC_FEATURE_POLL) ? dev->fd : -1;
+}
+
+static void dev_watch_look(void *state)
+{
+	const struct dev *dev = state;
+	struct tmk_ioc_usage cmd = { .size = sizeof(cmd) };
+
+	/* If it cannot be done, it was not needed: it wakes once too often. */
+	(void)dev_ioctl(dev->fd, TMK_IOC_USAGE, &cmd);
 }
 
 static enum tmk_limit limit_of(uint32_t refusal)
@@ -519,6 +537,8 @@ const struct tmk__backend_ops tmk__backend_dev = {
 	.close = dev_close,
 	.features = dev_features,
 	.limits = dev_limits,
+	.ext_watch_fd = dev_watch_fd,
+	.ext_watch_look = dev_watch_look,
 	.region_create = dev_region_create,
 	.region_import = dev_region_import,
 	.region_destroy = dev_region_destroy,

@@ -5,7 +5,7 @@
  * arrival, until the time is up, until cancelled; what can never be had does not
  * wait.
  */
-#include "util.h"
+#include "machine.h"
 
 #include <pthread.h>
 
@@ -89,6 +89,27 @@ TEST(time_is_up)
 	tmk_region_put(region);
 	EXPECT_EQ(0, tmk_close());
 	EXPECT_TRUE(all_zero());
+}
+
+/* What the ledger was charged with, and gave back, is no release. */
+TEST(time_is_up_under_memory_max)
+{
+	struct tmk_region *region;
+	double start = now_ms();
+	uint64_t calls;
+
+	ASSERT_EQ(0, machine_make(V2, "0::/job\n"));
+	ASSERT_EQ(0, group("/job", "33554432\n", "20971520\n"));
+	setenv("TMK_BACKEND", "user", 1);
+	ASSERT_EQ(0, limit(TMK_UNLIMITED));
+	tmk_wait_set(300);
+	calls = stats_now().backend_calls;
+	EXPECT_EQ(-ENOMEM, create(&region, 16 * MIB, TMK_KIND_HUGE, 0));
+	EXPECT_GE(now_ms() - start, 299);
+	EXPECT_TRUE(says("waited for 300 ms: cannot create a huge region of "
+			 "16.0 MiB: cgroup /job may use 32.0 MiB"));
+	/* Not again and again. */
+	EXPECT_LT(stats_now().backend_calls, calls + 100);
 }
 
 static void woken(bool holder_block, bool waiter_block)
