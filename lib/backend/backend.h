@@ -196,6 +196,12 @@ void tmk__room_memcg(struct tmk_limit_state *out,
 int tmk__room_look(struct tmk_limits_effective *out,
 		   const struct tmk__cgroup_mount *mount);
 
+/* node.c */
+int tmk__node_bind(const struct tmk__backend_region *region);
+int tmk__node_room(struct tmk_limit_state *out, int32_t node);
+int tmk__node_check(const struct tmk__backend_region *region);
+bool tmk__node_works(char *why, size_t len);
+
 /* lock.c */
 int tmk__lock(void *data, uint64_t bytes, const char *what);
 void tmk__unlock(void *data, uint64_t bytes);

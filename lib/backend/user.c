@@ -121,7 +121,12 @@ static int user_room(const struct tmk__cgroup_mount *mount,
 	tmk__room_memcg(&state, mount);
 	if (region->bytes > state.room)
 		return user_refuse(region, &state);
-	return 0;
+	if (region->node == TMK_NODE_ANY)
+		return 0;
+	err = tmk__node_room(&state, region->node);
+	if (err)
+		return err;
+	return region->bytes > state.room ? user_refuse(region, &state) : 0;
 }
 
 static unsigned int memfd_flags(const struct tmk__backend_region *region)
@@ -191,7 +196,9 @@ static int user_map(const struct user *user, struct tmk__backend_region *region,
 		return err;
 	region->locked = region->kind == TMK_KIND_PINNED ||
 			 (region->kind == TMK_KIND_HUGE && user->lock_huge);
-	if (region->locked)
+	if (region->node != TMK_NODE_ANY)
+		err = tmk__node_bind(region);
+	if (!err && region->locked)
 		err = tmk__lock(region->data, region->bytes,
 				tmk__backend_what(region->kind));
 	if (err)
@@ -232,11 +239,12 @@ static int user_region_create(void *state, struct tmk__backend_region *region,
 	const struct user *user = state;
 	int err;
 
-	if (region->node != TMK_NODE_ANY)
+	if (region->node != TMK_NODE_ANY && region->kind != TMK_KIND_PINNED &&
+	    region->kind != TMK_KIND_HUGE)
 		return tmk__error(-EOPNOTSUPP,
-				  "the user backend cannot choose NUMA node "
-				  "%d: run under numactl, or load the module",
-				  region->node);
+				  "the NUMA node of %s cannot be chosen: run "
+				  "under numactl",
+				  tmk__backend_what(region->kind));
 	if (region->kind == TMK_KIND_FILE)
 		err = tmk__file_region(&region->fd, region->path,
 				       region->bytes);
@@ -255,6 +263,8 @@ static int user_region_create(void *state, struct tmk__backend_region *region,
 	if (region->flags & TMK_REGION_F_REQUIRE &&
 	    region->kind == TMK_KIND_HUGE)
 		err = user_require(region);
+	if (!err && region->node != TMK_NODE_ANY)
+		err = tmk__node_check(region);
 	if (err)
 		goto err_unmap;
 	return 0;
@@ -492,8 +502,9 @@ static void feature_hugetlb(struct tmk__features *f)
 static void user_features(void *state, struct tmk__features *f)
 {
 	const struct user *user = state;
-	char why[120];
+	char why[120], node_why[80];
 	bool huge = tmk__thp_works(why, sizeof(why));
+	bool node = tmk__node_works(node_why, sizeof(node_why));
 
 	tmk__feature_add(f, "cgroup_limits", false,
 			 "limits are kept by each process for itself; the "
@@ -506,7 +517,7 @@ static void user_features(void *state, struct tmk__features *f)
 				 "locked by mlock() in this process" :
 				 "RLIMIT_MEMLOCK is left to pinned regions: "
 				 "the kernel may swap huge ones");
-	tmk__feature_add(f, "node", false, "run under numactl instead");
+	tmk__feature_add(f, "node", node, "%s", node_why);
 	tmk__feature_add(f, "share_fd", true, "every region is a sealed memfd");
 	tmk__feature_add(f, "shared_after_fork", true,
 			 "parent and child see each other's writes; locks "

@@ -81,9 +81,11 @@ int tmk__refuse(int err, const char *what, const struct tmk_refusal *r)
 		return refuse_huge(err, what, asked, r);
 	case TMK_LIMIT_MEMORY:
 		return tmk__error(err,
-				  "cannot create %s of %s: the machine has %s "
-				  "of memory and %s are in use",
-				  what, asked, max, used);
+				  "cannot create %s of %s: %s has %s of "
+				  "memory and %s are in use",
+				  what, asked,
+				  r->where[0] ? r->where : "the machine", max,
+				  used);
 	default:
 		break;
 	}

@@ -57,4 +57,18 @@ static inline int forbid_madvise(unsigned int advice)
 	return seccomp_install(filter, sizeof(filter) / sizeof(filter[0]));
 }
 
+/* From here on the process may not choose where its memory is. */
+static inline int forbid_mbind(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mbind, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	return seccomp_install(filter, sizeof(filter) / sizeof(filter[0]));
+}
+
 #endif /* TMK_TESTS_UNIT_SECCOMP_H */
