@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <time.h>
 
 #include "../base/atfork.h"
@@ -26,6 +27,7 @@ struct tmk__heap *tmk__heap;
 static struct tmk__heap first_heap;
 static struct tmk__heap *inherited; /* a child's, newest first */
 static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
+static bool alone; /* heap_lock is held, and there was no need to take it */
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
 static bool over; /* more is held than a limit allows, or somebody waits */
@@ -34,7 +36,10 @@ static bool known; /* the tables, and we to the ledger */
 /** tmk__heap_unlock() - the other half */
 void tmk__heap_unlock(void)
 {
-	pthread_mutex_unlock(&heap_mutex);
+	if (alone)
+		alone = false;
+	else
+		pthread_mutex_unlock(&heap_mutex);
 }
 
 /** tmk__heap_grow_unlock() - the other half */
@@ -155,10 +160,18 @@ static void ready(void)
 	tmk__cache_pool(&pool);
 }
 
-/** tmk__heap_lock() - for the tables */
+/**
+ * tmk__heap_lock() - for the tables
+ *
+ * Where there is one thread there is nobody to keep out, and no second one is
+ * made in here: the two atomic instructions are saved.
+ */
 void tmk__heap_lock(void)
 {
-	pthread_mutex_lock(&heap_mutex);
+	if (__libc_single_threaded)
+		alone = true;
+	else
+		pthread_mutex_lock(&heap_mutex);
 }
 
 /** tmk__heap_grow_lock() - to get memory or to give it back; before heap_lock */
