@@ -17,32 +17,6 @@
 
 #include "heap.h"
 
-#define BYTES_MAX ((uint64_t)1 << 42)
-
-/**
- * struct request - what is asked for
- * @bytes: how much, not 0
- * @pages: of a block that large; 0 for an object
- * @align: of a block, in pages
- * @kind: of the memory, 0 for what fits
- * @flags: TMK_ALLOC_F_*
- * @node: NUMA node
- * @purpose: what for
- * @name: the same, before its number is known
- * @clear: so many bytes have to be cleared, when no lock is held
- */
-struct request {
-	size_t bytes;
-	uint32_t pages;
-	uint32_t align;
-	enum tmk_kind kind;
-	uint32_t flags;
-	int32_t node;
-	uint8_t purpose;
-	const char *name;
-	size_t clear;
-};
-
 static inline struct tmk__tcache *cache_enter(void)
 {
 	struct tmk__tcache *cache = tmk__tcache;
@@ -66,31 +40,6 @@ static inline void cache_leave(struct tmk__tcache *cache)
 	atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-static inline void cache_count(struct tmk__tcache *cache, unsigned int purpose,
-			       int64_t bytes)
-{
-	int64_t now = atomic_load_explicit(&cache->live[purpose],
-					   memory_order_relaxed);
-
-	atomic_store_explicit(&cache->live[purpose], now + bytes,
-			      memory_order_relaxed);
-}
-
-static inline uint8_t state_get(const _Atomic uint8_t *state)
-{
-	return atomic_load_explicit(state, memory_order_relaxed);
-}
-
-static inline void state_set(_Atomic uint8_t *state, unsigned int value)
-{
-	atomic_store_explicit(state, (uint8_t)value, memory_order_relaxed);
-}
-
-static inline uint64_t block_bytes(const struct tmk__block *block)
-{
-	return (uint64_t)block->pages << TMK__PAGE_SHIFT;
-}
-
 /*
  * A slot is read right after it was written: each half by itself, because a
  * processor cannot forward two narrow stores to one wide load.
@@ -107,315 +56,63 @@ static inline void slot_get(struct tmk__slot *out, const struct tmk__slot *from)
 	out->state = __atomic_load_n(&from->state, __ATOMIC_RELAXED);
 }
 
-/* What is on top of a bin. Return: false if it does not do. */
-static inline bool bin_pop(struct tmk__slot *out, int64_t *bytes,
-			   struct tmk__bin *bin, size_t want)
+/* Computed here: the compiler would do it again for each slot. */
+static inline struct tmk__bin *bin_at(struct tmk__tcache *cache, size_t bin)
 {
-	if (__builtin_expect(!bin->nr, 0))
-		return false;
-	slot_get(out, &bin->slots[bin->nr - 1]);
-	*bytes = bin->size;
-	if (!*bytes) {
-		*bytes = (int64_t)block_bytes((struct tmk__block *)out->state);
-		if (__builtin_expect((uint64_t)*bytes < want, 0))
-			return false;
-	}
-	bin->nr--;
+	struct tmk__bin *at = &cache->bins[bin];
+
+	__asm__("" : "+r"(at));
+	return at;
+}
+
+/* Take what is on top of a bin, if it has @pages. Return: NULL if it does not do. */
+static inline __attribute__((always_inline)) void *bin_take(
+	struct tmk__bin *bin, uint32_t pages)
+{
+	size_t nr = bin->nr;
+	struct tmk__slot slot;
+
+	if (__builtin_expect(!nr, 0))
+		return NULL;
+	slot_get(&slot, &bin->slots[nr - 1]);
+	if (pages && __builtin_expect(tmk__slot_block(&slot)->pages < pages, 0))
+		return NULL;
+	bin->nr = (uint32_t)nr - 1;
 	/* Or somebody else has it: freed twice at the same moment. */
-	return __builtin_expect(state_get(out->state) == TMK__CACHED, 1);
-}
-
-/* From the thread's cache, as it is. Return: NULL if there is nothing there. */
-static inline void *alloc_fast(size_t bytes)
-{
-	struct tmk__tcache *cache = cache_enter();
-	struct tmk__slot slot = { NULL, NULL };
-	int64_t size;
-
-	if (__builtin_expect(!cache, 0))
+	if (__builtin_expect(tmk__state_get(slot.state) != TMK__CACHED, 0))
 		return NULL;
-	if (bin_pop(&slot, &size, &cache->bins[tmk__bin_of(bytes)], bytes)) {
-		state_set(slot.state, TMK__LIVE);
-		cache_count(cache, 0, size);
-	} else {
-		slot.data = NULL;
-	}
-	cache_leave(cache);
+	tmk__state_set(slot.state, TMK__LIVE);
 	return slot.data;
-}
-
-/* Something of the heap's, gone until now, is the program's. Under heap_lock. */
-static void *hand_out(const struct tmk__slot *slot, const struct request *req,
-		      uint64_t bytes)
-{
-	state_set(slot->state, TMK__LIVE + req->purpose);
-	tmk__tcache_count(req->purpose, (int64_t)bytes);
-	return slot->data;
-}
-
-/* Have some more of a size at hand. Under heap_lock. */
-static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
-		     unsigned int bin)
-{
-	struct tmk__tcache *cache = tmk__tcache_get();
-	struct tmk__bin *to;
-
-	if (!cache || atomic_load(&cache->stop))
-		return;
-	to = &cache->bins[bin];
-	while (to->nr < to->max / 2 &&
-	       tmk__slab_take(&to->slots[to->nr], heap, arena, bin)) {
-		state_set(to->slots[to->nr].state, TMK__CACHED);
-		to->nr++;
-	}
-}
-
-/* An object, out of @index if that is a new slab. Under heap_lock. */
-static void *object_take(struct tmk__heap *heap, struct tmk__arena *arena,
-			 struct request *req, uint32_t index)
-{
-	unsigned int bin = tmk__slab_bins[(req->bytes + 63) / 64];
-	struct tmk__slot slot;
-	void *data;
-
-	if (index)
-		tmk__slab_make(heap, index, bin);
-	if (!tmk__slab_take(&slot, heap, arena, bin))
-		return NULL;
-	data = hand_out(&slot, req, tmk__slab_size(bin));
-	if (!arena->kind && arena == heap->arenas)
-		bin_fill(heap, arena, bin);
-	if (req->flags & TMK_ALLOC_F_ZERO)
-		req->clear = req->bytes;
-	return data;
-}
-
-static void *block_take(struct tmk__heap *heap, struct request *req,
-			uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__slot slot = {
-		heap->base + ((uint64_t)block->page << TMK__PAGE_SHIFT),
-		&block->state,
-	};
-
-	if (req->flags & TMK_ALLOC_F_ZERO && !block->fresh)
-		req->clear = req->bytes;
-	block->fresh = false;
-	return hand_out(&slot, req, block_bytes(block));
-}
-
-/* A block that the thread kept, not only the one on top. Under heap_lock. */
-static void *kept_take(struct request *req)
-{
-	struct tmk__tcache *cache = tmk__tcache_get();
-	struct tmk__block *block;
-	struct tmk__slot slot;
-	struct tmk__bin *bin;
-	uint32_t i;
-
-	if (!cache || req->align > 1 || req->bytes > TMK__LARGE_MAX ||
-	    req->pages < 8)
-		return NULL;
-	bin = &cache->bins[TMK__SMALL_BINS + tmk__pages_list(req->pages) - 8];
-	for (i = bin->nr; i; i--) {
-		slot = bin->slots[i - 1];
-		block = (struct tmk__block *)slot.state;
-		if (block->pages < req->pages ||
-		    (req->flags & TMK_ALLOC_F_EXACT &&
-		     block->pages > req->pages))
-			continue;
-		memmove(&bin->slots[i - 1], &bin->slots[i],
-			(bin->nr - i) * sizeof(slot));
-		bin->nr--;
-		if (state_get(slot.state) != TMK__CACHED)
-			continue;
-		if (req->flags & TMK_ALLOC_F_ZERO)
-			req->clear = req->bytes;
-		return hand_out(&slot, req, block_bytes(block));
-	}
-	return NULL;
-}
-
-/* From what is there. Return: 0 with NULL if there is too little. */
-static int alloc_held(void **out, struct tmk__heap *heap,
-		      struct tmk__arena *arena, struct request *req)
-{
-	uint32_t pages = req->pages, index;
-	int err;
-
-	*out = NULL;
-	if (!pages)
-		*out = object_take(heap, arena, req, 0);
-	else if (!arena->kind && arena == heap->arenas)
-		*out = kept_take(req);
-	if (*out)
-		return 0;
-	err = tmk__pages_room(heap, 2);
-	if (err)
-		return err;
-	if (!pages)
-		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	index = tmk__pages_alloc(heap, arena, pages, req->align);
-	/* What the thread kept may be in the way of something larger. */
-	if (!index && tmk__tcache_flush_own() && !tmk__pages_room(heap, 2))
-		index = tmk__pages_alloc(heap, arena, pages, req->align);
-	if (index)
-		*out = req->pages ? block_take(heap, req, index) :
-				    object_take(heap, arena, req, index);
-	return 0;
-}
-
-/* Memory to be got: what tmk__grow() is told and returns. */
-struct growth {
-	uint32_t index;
-	struct tmk__heap *heap;
-	struct tmk__arena *arena;
-	uint32_t pages;
-	uint32_t align;
-};
-
-static int grow(void *arg)
-{
-	struct growth *g = arg;
-
-	return tmk__grow(&g->index, g->heap, g->arena, g->pages, g->align);
-}
-
-/* With new memory. */
-static int alloc_new(void **out, struct tmk__heap *heap,
-		     struct tmk__arena *arena, struct request *req)
-{
-	struct growth growth = { 0, heap, arena, req->pages, req->align };
-	uint32_t index;
-	char text[16];
-	int err;
-
-	if (!growth.pages)
-		growth.pages =
-			tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	err = tmk__wait(grow, &growth);
-	index = growth.index;
-	if (err)
-		return tmk__error_wrap(err, "cannot allocate %s",
-				       tmk_bytes_format(text, sizeof(text),
-							req->bytes));
-	tmk__heap_lock();
-	*out = req->pages ? block_take(heap, req, index) :
-			    object_take(heap, arena, req, index);
-	tmk__heap_unlock();
-	return 0;
-}
-
-static int alloc_slow(void **out, struct request *req)
-{
-	struct tmk__arena *arena;
-	struct tmk__heap *heap;
-	uint32_t flags = 0;
-	void *data = NULL;
-	int err;
-
-	if (req->bytes > BYTES_MAX)
-		return tmk__error(-EOVERFLOW,
-				  "%zu bytes are more than a block can have",
-				  req->bytes);
-	if (req->bytes > TMK__SMALL_MAX || req->pages)
-		req->pages = (uint32_t)((req->bytes + TMK__PAGE - 1) >>
-					TMK__PAGE_SHIFT);
-	if (req->flags & TMK_ALLOC_F_REQUIRE)
-		flags |= TMK_REGION_F_REQUIRE;
-	tmk__heap_lock();
-	err = tmk__heap_get();
-	if (!err)
-		err = tmk__heap_arena(&arena, req->kind, flags, req->node);
-	heap = tmk__heap;
-	if (!err) {
-		req->purpose = tmk__purpose_find(req->name, TMK_USE_GENERAL);
-		err = alloc_held(&data, heap, arena, req);
-	}
-	tmk__heap_unlock();
-	if (!err && !data)
-		err = alloc_new(&data, heap, arena, req);
-	if (err)
-		return err;
-	if (req->clear)
-		memset(data, 0, req->clear);
-	*out = data;
-	return 0;
-}
-
-static int request_check(struct request *req, const struct tmk_alloc_opts *o)
-{
-	const uint32_t known = TMK_ALLOC_F_ZERO | TMK_ALLOC_F_EXACT |
-			       TMK_ALLOC_F_REQUIRE;
-	struct tmk_region_opts region = TMK_REGION_OPTS_INIT;
-
-	if (o->flags & ~known)
-		return tmk__error(-EINVAL,
-				  "unknown flags %#x in struct tmk_alloc_opts",
-				  o->flags & ~known);
-	if (o->alignment & (o->alignment - 1) ||
-	    o->alignment > TMK_ALLOC_ALIGN_MAX)
-		return tmk__error(-EINVAL,
-				  "an alignment of %zu is no power of two up to "
-				  "1 GiB",
-				  o->alignment);
-	if (o->flags & TMK_ALLOC_F_REQUIRE && !o->kind)
-		return tmk__error(-EINVAL, "TMK_ALLOC_F_REQUIRE without a kind "
-					   "requires nothing");
-	if (o->kind)
-		region.kind = o->kind;
-	region.node = o->node;
-	region.name = o->purpose;
-	req->flags = o->flags;
-	req->kind = o->kind;
-	req->node = o->node;
-	req->name = o->purpose;
-	/* Whole pages. */
-	if (o->alignment > 64)
-		req->pages = 1;
-	if (o->alignment > TMK__PAGE)
-		req->align = (uint32_t)(o->alignment >> TMK__PAGE_SHIFT);
-	return tmk__region_opts_check(&region);
-}
-
-static __attribute__((noinline)) int alloc_opts(
-	void **out, size_t bytes, const struct tmk_alloc_opts *given)
-{
-	static const struct tmk_alloc_opts defaults = TMK_ALLOC_OPTS_INIT;
-	struct request req = {
-		.bytes = bytes,
-		.align = 1,
-		.node = TMK_NODE_ANY,
-	};
-	struct tmk_alloc_opts opts = defaults;
-	int err = 0;
-
-	if (!out)
-		return tmk__error(-EINVAL, "nowhere to put the block");
-	if (!bytes)
-		return tmk__error(-EINVAL, "a block of 0 bytes was asked for");
-	if (given) {
-		err = tmk__opts_take(&opts, given, sizeof(opts), sizeof(opts),
-				     "struct tmk_alloc_opts");
-		if (!err)
-			err = request_check(&req, &opts);
-	}
-	return err ? err : alloc_slow(out, &req);
 }
 
 int tmk_alloc(void **out, size_t bytes, const struct tmk_alloc_opts *opts)
 {
+	struct tmk__tcache *cache;
+	struct tmk__bin *bin;
+	uint32_t pages;
 	void *data;
 
-	if (__builtin_expect(!opts && bytes - 1 < TMK__LARGE_MAX && out, 1)) {
-		data = alloc_fast(bytes);
-		if (__builtin_expect(data != NULL, 1)) {
-			*out = data;
-			return 0;
-		}
+	if (__builtin_expect(opts || !out || bytes - 1 >= TMK__LARGE_MAX, 0))
+		goto slow;
+	cache = cache_enter();
+	if (__builtin_expect(!cache, 0))
+		goto slow;
+	if (bytes > TMK__SMALL_MAX) {
+		pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+		bin = bin_at(cache, tmk__pages_bin(pages));
+		data = bin_take(bin, pages);
+	} else {
+		bin = bin_at(cache, tmk__slab_bins[(bytes + 63) >> 6]);
+		data = bin_take(bin, 0);
 	}
-	return alloc_opts(out, bytes, opts);
+	cache_leave(cache);
+	if (__builtin_expect(!data, 0))
+		goto slow;
+	*out = data;
+	return 0;
+
+slow:
+	return tmk__block_alloc(out, bytes, opts);
 }
 
 /*
@@ -427,22 +124,21 @@ static inline struct tmk__block *lookup(_Atomic uint8_t **state,
 					const struct tmk__heap *heap,
 					const void *ptr)
 {
-	uint64_t at = (uintptr_t)ptr - (uintptr_t)heap->base, object;
+	uint64_t at = (uintptr_t)ptr - (uintptr_t)heap->base, object, page;
 	struct tmk__block *block;
-	uint32_t page;
 
 	if (__builtin_expect(at >= heap->bytes, 0))
 		return NULL;
-	page = (uint32_t)(at >> TMK__PAGE_SHIFT);
+	page = at >> TMK__PAGE_SHIFT;
 	block = &heap->blocks[atomic_load_explicit(&heap->map[page],
 						   memory_order_relaxed)];
 	at -= (uint64_t)block->page << TMK__PAGE_SHIFT;
-	if (block->type == TMK__RUN_LARGE) {
-		*state = &block->state;
-		*bytes = block_bytes(block);
+	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
+		*state = block->states;
+		*bytes = tmk__block_bytes(block);
 		return at ? NULL : block;
 	}
-	if (block->type != TMK__RUN_SLAB || at >= block_bytes(block))
+	if (block->type != TMK__RUN_SLAB || at >= tmk__block_bytes(block))
 		return NULL;
 	object = at * block->recip >> 32;
 	*state = &block->states[object];
@@ -454,8 +150,10 @@ static inline struct tmk__block *lookup(_Atomic uint8_t **state,
 /**
  * tmk__slot_give() - what a thread kept goes back to the heap; under heap_lock
  * @slot: where it is
+ *
+ * Return: its bytes, 0 if it was not there any more.
  */
-void tmk__slot_give(const struct tmk__slot *slot)
+uint64_t tmk__slot_give(const struct tmk__slot *slot)
 {
 	struct tmk__heap *heap = tmk__heap_of(slot->data);
 	_Atomic uint8_t *state;
@@ -463,17 +161,19 @@ void tmk__slot_give(const struct tmk__slot *slot)
 	uint64_t bytes;
 
 	/* Somebody else has it: freed twice at the same moment. */
-	if (state_get(slot->state) != TMK__CACHED)
-		return;
+	if (tmk__state_get(slot->state) != TMK__CACHED)
+		return 0;
 	block = lookup(&state, &bytes, heap, slot->data);
 	if (!block)
 		tmk__bug("a thread kept %p, which is no block", slot->data);
-	state_set(state, TMK__GONE);
+	tmk__state_set(state, TMK__GONE);
 	if (block->type == TMK__RUN_SLAB)
 		tmk__slab_give(heap, block,
 			       (unsigned int)(state - block->states));
 	else
-		tmk__pages_free(heap, (uint32_t)(block - heap->blocks), false);
+		tmk__pages_free(heap, (uint32_t)(block - heap->blocks), false,
+				tmk__heap_now());
+	return bytes;
 }
 
 /**
@@ -495,11 +195,11 @@ int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr)
 	if (heap)
 		block = lookup(&slot.state, bytes, heap, ptr);
 	if (block)
-		state = state_get(slot.state);
+		state = tmk__state_get(slot.state);
 	if (state < TMK__LIVE)
 		return tmk__misuse(heap, ptr);
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)*bytes);
-	state_set(slot.state, TMK__CACHED);
+	tmk__state_set(slot.state, TMK__CACHED);
 	*out = slot;
 	return 0;
 }
@@ -511,25 +211,24 @@ static int free_locked(void *ptr, bool *later)
 	struct tmk__slot slot = { ptr, NULL };
 	struct tmk__block *block = NULL;
 	struct tmk__tcache *cache;
-	struct tmk__bin *bin;
-	uint64_t bytes;
-	uint8_t state = TMK__GONE;
+	uint64_t bytes = 0;
+	uint8_t state = TMK__GONE, bin;
 
 	if (heap)
 		block = lookup(&slot.state, &bytes, heap, ptr);
 	if (block)
-		state = state_get(slot.state);
+		state = tmk__state_get(slot.state);
 	if (state < TMK__LIVE)
 		return tmk__misuse(heap, ptr);
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)bytes);
-	state_set(slot.state, TMK__CACHED);
+	tmk__state_set(slot.state, TMK__CACHED);
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
-	if (cache && block->bin < TMK__BIN_NONE && !block->arena &&
-	    !atomic_load(&cache->stop)) {
-		bin = tmk__tcache_bin(cache, block->bin);
-		if (bin->nr == bin->max)
-			tmk__tcache_flush_bin(bin, bin->max / 2);
-		bin->slots[bin->nr++] = slot;
+	bin = block->keep;
+	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop)) {
+		if (cache->bins[bin].nr == cache->bins[bin].max)
+			tmk__tcache_room(cache, bin);
+		cache->bins[bin].slots[cache->bins[bin].nr++] = slot;
+		cache->balance += (int64_t)bytes;
 		return 0;
 	}
 	tmk__slot_give(&slot);
@@ -561,24 +260,23 @@ int tmk_free(void *ptr)
 	struct tmk__block *block;
 	struct tmk__bin *bin;
 	uint64_t bytes;
-	uint8_t state;
+	uint32_t nr;
 
 	if (__builtin_expect(!cache, 0))
 		return free_slow(ptr);
-	if (__builtin_expect(!tmk__heap, 0))
-		goto slow;
 	block = lookup(&slot.state, &bytes, tmk__heap, ptr);
 	if (__builtin_expect(!block, 0))
 		goto slow;
-	state = state_get(slot.state);
-	bin = &cache->bins[block->bin];
-	if (__builtin_expect(state < TMK__LIVE || bin->nr == bin->max ||
-				     block->arena,
+	bin = bin_at(cache, block->keep);
+	nr = bin->nr;
+	/* What was allocated for a named purpose is counted elsewhere. */
+	if (__builtin_expect(tmk__state_get(slot.state) != TMK__LIVE ||
+				     nr == bin->max,
 			     0))
 		goto slow;
-	state_set(slot.state, TMK__CACHED);
-	cache_count(cache, state - TMK__LIVE, -(int64_t)bytes);
-	slot_put(&bin->slots[bin->nr++], &slot);
+	tmk__state_set(slot.state, TMK__CACHED);
+	slot_put(&bin->slots[nr], &slot);
+	bin->nr = nr + 1;
 	cache_leave(cache);
 	return 0;
 
@@ -597,9 +295,9 @@ static int block_find(struct tmk__block **out, uint64_t *bytes,
 
 	if (heap)
 		block = lookup(&state, bytes, heap, ptr);
-	if (!block || state_get(state) < TMK__LIVE)
+	if (!block || tmk__state_get(state) < TMK__LIVE)
 		return tmk__misuse(heap, ptr);
-	*purpose = (uint8_t)(state_get(state) - TMK__LIVE);
+	*purpose = (uint8_t)(tmk__state_get(state) - TMK__LIVE);
 	*out = block;
 	return 0;
 }
@@ -631,7 +329,7 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 	if (bytes <= had && bytes >= had - had / 8)
 		return true;
 	if (block->type != TMK__RUN_LARGE || bytes <= TMK__SMALL_MAX ||
-	    bytes > BYTES_MAX || !heap || block < heap->blocks ||
+	    bytes > TMK__BYTES_MAX || !heap || block < heap->blocks ||
 	    block >= heap->blocks + heap->blocks_nr)
 		return false;
 	if (tmk__pages_room(heap, 2))
@@ -642,7 +340,7 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 		tmk__pages_shrink(heap, index, pages);
 	else if (!tmk__pages_extend(heap, index, pages))
 		return false;
-	tmk__tcache_count(purpose, (int64_t)(block_bytes(block) - had));
+	tmk__tcache_count(purpose, (int64_t)(tmk__block_bytes(block) - had));
 	return true;
 }
 

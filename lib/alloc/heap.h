@@ -3,7 +3,8 @@
 /*
  * The allocator's insides.
  *
- *	alloc.c    the public functions: the fast path, and what is refused
+ *	alloc.c    the public functions: the fast path, freeing and resizing
+ *	request.c  requests that the fast path does not serve
  *	tcache.c   what each thread keeps for itself
  *	fence.c    blocks that are freed later
  *	misuse.c   what to say of addresses that are no blocks
@@ -37,6 +38,8 @@
 #define TMK__ARENAS 8
 #define TMK__LISTS 240 /* of free runs, by size */
 
+#define TMK__BYTES_MAX ((uint64_t)1 << 42) /* of a block */
+
 #define TMK__SMALL_MAX ((size_t)32 << 10)
 #define TMK__SMALL_BINS 55
 #define TMK__LARGE_MAX ((size_t)1 << 30) /* that a thread keeps */
@@ -44,6 +47,7 @@
 #define TMK__BINS (TMK__SMALL_BINS + TMK__LARGE_BINS)
 #define TMK__BIN_NONE TMK__BINS /* blocks that no thread keeps */
 #define TMK__SLAB_MAX 28 /* objects in a slab */
+#define TMK__KEEP 31u /* of a size that a thread keeps, at most */
 
 /* What a block or an object is: free, in a thread's cache, or the program's. */
 #define TMK__GONE 0
@@ -62,8 +66,8 @@ enum tmk__run_type {
 
 /**
  * struct tmk__block - a run of pages, and what is in it
- * @state: of a large block
- * @bin: which bin of a thread's cache it goes to
+ * @bin: of a slab: which size; of a free run: which list
+ * @keep: which bin of a thread's cache it goes to, TMK__BIN_NONE for none
  * @arena: whose
  * @type: enum tmk__run_type
  * @page: the first page, counted from the window's beginning
@@ -76,12 +80,12 @@ enum tmk__run_type {
  * @fresh: a free run that was never used: it reads as zero
  * @free_mask: objects that are free
  * @stamp: when a free run was last used, in ms
- * @states: of the objects
+ * @states: of the objects, of a large block the first
  * @region: the region
  */
 struct tmk__block {
-	_Atomic uint8_t state;
 	uint8_t bin;
+	uint8_t keep;
 	uint8_t arena;
 	uint8_t type;
 	uint32_t page;
@@ -166,38 +170,58 @@ struct tmk__heap {
 /* Something in a thread's cache: where it is, and where its state is. */
 struct tmk__slot {
 	void *data;
-	_Atomic uint8_t *state; /* for a large block: its struct tmk__block */
-};
-
-struct tmk__bin {
-	uint32_t nr;
-	uint32_t max;
-	uint32_t size; /* of each object; 0: large blocks */
-	struct tmk__slot *slots;
+	_Atomic uint8_t *state;
 };
 
 /**
+ * struct tmk__bin - what a thread keeps of a size
+ * @nr: how much; four bytes, because a processor forwards those to the next load
+ *	at once and single ones late
+ * @max: how much it may; 0 for large blocks until it has one of that size
+ * @slots: the last one freed on top
+ * @unused: where struct tmk__tcache has @busy in another page
+ */
+struct tmk__bin {
+	uint32_t nr;
+	uint32_t max;
+	struct tmk__slot slots[TMK__KEEP];
+	uint64_t unused;
+};
+_Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
+
+/**
  * struct tmk__tcache - what a thread keeps for itself
+ * @bins: free blocks and objects; the last one is for those that it does not keep
+ * @next: all caches
+ * @balance: bytes that came from the heap less those that went there. What is
+ *	not here of them the program has, so that handing out and taking back need
+ *	not be counted. Below 0 where blocks come from other threads
+ * @used: there is a thread that has it
+ * @open_nr: how many of @open there are
+ * @open: the bins of large blocks of which it may keep some
+ * @apart: so that no slot is a whole number of pages from @busy: a processor
+ *	takes a load for one of what was just stored there, and waits
  * @busy: the thread is looking at it
  * @stop: it may not: somebody else is, or nobody keeps anything at present
- * @live: bytes that the thread handed out less those it took back, by purpose
- * @bins: free blocks and objects
- * @hot: the bin of large blocks that may have some; NULL at first
- * @next: all caches
- * @used: there is a thread that has it
  */
 struct tmk__tcache {
+	struct tmk__bin bins[TMK__BINS + 1];
+	struct tmk__tcache *next;
+	int64_t balance;
+	bool used;
+	uint8_t open_nr;
+	uint8_t open[TMK__LARGE_BINS];
+	uint8_t apart[365];
 	_Atomic uint32_t busy;
 	_Atomic uint32_t stop;
-	struct tmk__bin bins[TMK__BINS + 1];
-	_Atomic int64_t live[TMK__PURPOSES];
-	struct tmk__bin *hot;
-	struct tmk__tcache *next;
-	bool used;
 };
+_Static_assert(offsetof(struct tmk__tcache, busy) % 512 ==
+		       offsetof(struct tmk__bin, unused),
+	       "apart from the slots");
 
 /* heap.c */
-extern struct tmk__heap *tmk__heap; /* the one to allocate from */
+extern __attribute__((visibility("hidden"))) struct tmk__heap
+	*tmk__heap; /* where a thread with a cache allocates */
 
 int tmk__heap_get(void);
 void tmk__heap_lock(void);
@@ -225,7 +249,8 @@ uint32_t tmk__pages_entry(struct tmk__heap *heap);
 void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align);
-void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh);
+void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
+		     uint32_t now);
 uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
 			    uint32_t page, uint32_t pages);
 uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
@@ -263,12 +288,12 @@ int tmk__misuse(const struct tmk__heap *heap, const void *ptr);
 
 /* tcache.c */
 struct tmk__tcache *tmk__tcache_get(void);
-struct tmk__bin *tmk__tcache_bin(struct tmk__tcache *cache, unsigned int bin);
 void tmk__tcache_stop(void);
 void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);
 bool tmk__tcache_flush_own(void);
-void tmk__tcache_flush_bin(struct tmk__bin *bin, uint32_t keep);
+void tmk__tcache_flush_large(void);
+void tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin);
 void tmk__tcache_child(void);
 void tmk__tcache_mode(bool stopped);
 void tmk__tcache_count(unsigned int purpose, int64_t bytes);
@@ -277,21 +302,41 @@ void tmk__tcache_live(int64_t *live);
 extern __thread struct tmk__tcache *tmk__tcache
 	__attribute__((tls_model("initial-exec")));
 
+/* request.c: under no lock */
+int tmk__block_alloc(void **out, size_t bytes,
+		     const struct tmk_alloc_opts *given);
+
 /* alloc.c: under heap_lock */
 int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr);
-void tmk__slot_give(const struct tmk__slot *slot);
+uint64_t tmk__slot_give(const struct tmk__slot *slot);
 
-/**
- * tmk__bin_of() - which bin of a thread's cache serves a request
- * @bytes: not 0, at most TMK__LARGE_MAX
- */
-static inline unsigned int tmk__bin_of(size_t bytes)
+static inline uint8_t tmk__state_get(const _Atomic uint8_t *state)
 {
-	size_t pages = (bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT;
+	return atomic_load_explicit(state, memory_order_relaxed);
+}
 
-	if (bytes <= TMK__SMALL_MAX)
-		return tmk__slab_bins[(bytes + 63) >> 6];
-	if (pages < 512)
+static inline void tmk__state_set(_Atomic uint8_t *state, unsigned int value)
+{
+	atomic_store_explicit(state, (uint8_t)value, memory_order_relaxed);
+}
+
+static inline uint64_t tmk__block_bytes(const struct tmk__block *block)
+{
+	return (uint64_t)block->pages << TMK__PAGE_SHIFT;
+}
+
+/* Of something kept in a bin of blocks. */
+static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
+{
+	return (struct tmk__block *)(void *)((char *)slot->state -
+					     offsetof(struct tmk__block,
+						      states));
+}
+
+/* Which bin of a thread's cache serves blocks of a size, at most the largest. */
+static inline unsigned int tmk__pages_bin(size_t pages)
+{
+	if (__builtin_expect(pages < 512, 1))
 		return tmk__page_bins[pages];
 	return tmk__page64_bins[pages >> 6];
 }

@@ -116,31 +116,24 @@ static uint32_t map_get(const struct tmk__heap *heap, uint32_t page)
 	return atomic_load_explicit(&heap->map[page], memory_order_relaxed);
 }
 
-static uint32_t *list_head(struct tmk__arena *arena,
-			   const struct tmk__block *block)
-{
-	if (block->type == TMK__RUN_ABSENT)
-		return &arena->absent;
-	return &arena->lists[tmk__pages_list(block->pages)];
-}
-
 /* A run that its type, place and size are known of: list and map it. */
 static void run_insert(struct tmk__heap *heap, uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
 	struct tmk__arena *arena = &heap->arenas[block->arena];
-	uint32_t *head = list_head(arena, block);
-	unsigned int list;
+	uint32_t *head = &arena->absent;
 
+	if (block->type == TMK__RUN_FREE) {
+		block->bin = (uint8_t)tmk__pages_list(block->pages);
+		head = &arena->lists[block->bin];
+		arena->bits[block->bin / 64] |= UINT64_C(1)
+						<< (block->bin % 64);
+	}
 	block->prev = 0;
 	block->next = *head;
 	if (*head)
 		heap->blocks[*head].prev = index;
 	*head = index;
-	if (block->type == TMK__RUN_FREE) {
-		list = tmk__pages_list(block->pages);
-		arena->bits[list / 64] |= UINT64_C(1) << (list % 64);
-	}
 	map_set(heap, block->page, index);
 	map_set(heap, block->page + block->pages - 1, index);
 }
@@ -149,19 +142,22 @@ static void run_remove(struct tmk__heap *heap, uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
 	struct tmk__arena *arena = &heap->arenas[block->arena];
-	uint32_t *head = list_head(arena, block);
-	unsigned int list;
+	bool is_free = block->type == TMK__RUN_FREE;
 
 	if (block->next)
 		heap->blocks[block->next].prev = block->prev;
-	if (block->prev)
+	if (block->prev) {
 		heap->blocks[block->prev].next = block->next;
-	else
-		*head = block->next;
-	if (block->type == TMK__RUN_FREE && !*head) {
-		list = tmk__pages_list(block->pages);
-		arena->bits[list / 64] &= ~(UINT64_C(1) << (list % 64));
+		return;
 	}
+	if (!is_free) {
+		arena->absent = block->next;
+		return;
+	}
+	arena->lists[block->bin] = block->next;
+	if (!block->next)
+		arena->bits[block->bin / 64] &=
+			~(UINT64_C(1) << (block->bin % 64));
 }
 
 /* The neighbour on a side, if it is of a type; 0 if not. */
@@ -180,29 +176,75 @@ static uint32_t neighbour(const struct tmk__heap *heap,
 	return heap->blocks[index].type == type ? index : 0;
 }
 
-/* Make a run free or absent, one with its neighbours. Return: its number. */
+/* A free run that is listed has another place or size: in which list is it? */
+static void run_change(struct tmk__heap *heap, uint32_t index, uint32_t page,
+		       uint32_t pages)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	bool move = block->bin != tmk__pages_list(pages);
+
+	if (move)
+		run_remove(heap, index);
+	block->page = page;
+	block->pages = pages;
+	if (move) {
+		run_insert(heap, index);
+		return;
+	}
+	map_set(heap, page, index);
+	map_set(heap, page + pages - 1, index);
+}
+
+/*
+ * Make a run free or absent, one with its neighbours, of which one stays in the
+ * list where it is if it can. Return: the number of what it is then.
+ */
 static uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
 			  enum tmk__run_type type)
 {
-	struct tmk__block *block = &heap->blocks[index], *other;
-	uint32_t near;
-	int right;
+	struct tmk__block *block = &heap->blocks[index], *keep;
+	uint32_t page = block->page, pages = block->pages;
+	bool fresh = block->fresh;
+	uint32_t left, right;
 
 	block->type = (uint8_t)type;
-	for (right = 0; right < 2; right++) {
-		near = neighbour(heap, block, right, type);
-		if (!near)
-			continue;
-		other = &heap->blocks[near];
-		run_remove(heap, near);
-		if (!right)
-			block->page = other->page;
-		block->pages += other->pages;
-		block->fresh = block->fresh && other->fresh;
-		tmk__pages_entry_free(heap, near);
+	left = neighbour(heap, block, false, type);
+	right = neighbour(heap, block, true, type);
+	if (!left && !right) {
+		run_insert(heap, index);
+		return index;
 	}
-	run_insert(heap, index);
-	return index;
+	if (right) {
+		pages += heap->blocks[right].pages;
+		fresh = fresh && heap->blocks[right].fresh;
+	}
+	if (left && right) {
+		run_remove(heap, right);
+		tmk__pages_entry_free(heap, right);
+	}
+	if (left) {
+		page = heap->blocks[left].page;
+		pages += heap->blocks[left].pages;
+		fresh = fresh && heap->blocks[left].fresh;
+	}
+	keep = &heap->blocks[left ? left : right];
+	keep->fresh = fresh;
+	keep->stamp = block->stamp;
+	tmk__pages_entry_free(heap, index);
+	run_change(heap, left ? left : right, page, pages);
+	return left ? left : right;
+}
+
+/* An unused entry becomes a run that is a part of another. */
+static void run_part(struct tmk__block *part, const struct tmk__block *whole,
+		     uint32_t page, uint32_t pages)
+{
+	part->arena = whole->arena;
+	part->type = whole->type;
+	part->fresh = whole->fresh;
+	part->stamp = whole->stamp;
+	part->page = page;
+	part->pages = pages;
 }
 
 /*
@@ -212,7 +254,7 @@ static uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
 static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		    uint32_t pages)
 {
-	struct tmk__block *block = &heap->blocks[index], *rest;
+	struct tmk__block *block = &heap->blocks[index];
 	uint32_t before = page - block->page;
 	uint32_t after = block->pages - before - pages;
 	uint32_t side;
@@ -223,13 +265,8 @@ static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		if (!nr)
 			continue;
 		new = tmk__pages_entry(heap);
-		rest = &heap->blocks[new];
-		rest->arena = block->arena;
-		rest->type = block->type;
-		rest->fresh = block->fresh;
-		rest->stamp = block->stamp;
-		rest->page = side ? page + pages : block->page;
-		rest->pages = nr;
+		run_part(&heap->blocks[new], block,
+			 side ? page + pages : block->page, nr);
 		run_insert(heap, new);
 	}
 	block->page = page;
@@ -308,20 +345,30 @@ static uint8_t pages_bin(const struct tmk__block *block)
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align)
 {
-	uint32_t index = best_fit(heap, arena, pages, align);
-	struct tmk__block *block = &heap->blocks[index];
-	uint32_t page;
+	uint32_t index = best_fit(heap, arena, pages, align), from, page;
+	struct tmk__block *block;
 
 	if (!index)
 		return 0;
-	run_remove(heap, index);
+	from = index;
+	block = &heap->blocks[from];
 	page = TMK__ALIGN_UP(block->page, align);
-	run_cut(heap, index, page, pages);
+	if (page == block->page && pages < block->pages) {
+		/* What is left of it mostly stays in its list. */
+		index = tmk__pages_entry(heap);
+		run_part(&heap->blocks[index], block, page, pages);
+		run_change(heap, from, page + pages, block->pages - pages);
+		block = &heap->blocks[index];
+	} else {
+		run_remove(heap, index);
+		run_cut(heap, index, page, pages);
+	}
 	block->type = TMK__RUN_LARGE;
 	block->size = 0;
 	block->objects = 0;
-	block->bin = pages_bin(block);
-	atomic_store_explicit(&block->state, TMK__GONE, memory_order_relaxed);
+	block->keep = pages_bin(block);
+	atomic_store_explicit(&block->states[0], TMK__GONE,
+			      memory_order_relaxed);
 	map_set(heap, page, index);
 	map_set(heap, page + pages - 1, index);
 	return index;
@@ -332,13 +379,15 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
  * @heap: the heap
  * @index: the block, in no list
  * @fresh: it was never written to
+ * @now: tmk__heap_now()
  */
-void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh)
+void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
+		     uint32_t now)
 {
 	struct tmk__block *block = &heap->blocks[index];
 
 	block->fresh = fresh;
-	block->stamp = tmk__heap_now();
+	block->stamp = now;
 	run_merge(heap, index, TMK__RUN_FREE);
 }
 
@@ -385,7 +434,7 @@ uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
 	run_remove(heap, index);
 	run_cut(heap, index, page, pages);
 	heap->arenas[block->arena].held -= pages;
-	run_merge(heap, index, TMK__RUN_ABSENT);
+	block = &heap->blocks[run_merge(heap, index, TMK__RUN_ABSENT)];
 	return block->page + block->pages;
 }
 
@@ -438,7 +487,7 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	run_cut(heap, near, heap->blocks[near].page, more);
 	tmk__pages_entry_free(heap, near);
 	block->pages = pages;
-	block->bin = pages_bin(block);
+	block->keep = pages_bin(block);
 	map_set(heap, block->page + pages - 1, index);
 	return true;
 }
@@ -461,7 +510,7 @@ void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	rest->page = block->page + pages;
 	rest->pages = block->pages - pages;
 	block->pages = pages;
-	block->bin = pages_bin(block);
+	block->keep = pages_bin(block);
 	map_set(heap, block->page + pages - 1, index);
-	tmk__pages_free(heap, new, false);
+	tmk__pages_free(heap, new, false, tmk__heap_now());
 }

@@ -119,6 +119,7 @@ void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin)
 
 	slab->type = TMK__RUN_SLAB;
 	slab->bin = (uint8_t)bin;
+	slab->keep = (uint8_t)(slab->arena ? TMK__BIN_NONE : bin);
 	slab->size = class->size;
 	slab->recip = class->recip;
 	slab->objects = (uint8_t) class->objects;
@@ -186,5 +187,5 @@ void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 	for (i = 1; i + 1 < slab->pages; i++)
 		atomic_store_explicit(&heap->map[slab->page + i], 0,
 				      memory_order_relaxed);
-	tmk__pages_free(heap, index, false);
+	tmk__pages_free(heap, index, false, tmk__heap_now());
 }

@@ -26,9 +26,11 @@
 
 #include "heap.h"
 
-/* How many of a size a thread keeps: 64 KiB to 4 MiB worth of it, or a few. */
-#define SMALL_KEEP (UINT32_C(64) << 10)
-#define KEEP_MAX 32u
+/* How many of a size a thread keeps: so many bytes of it, within bounds. */
+#define SMALL_KEEP (UINT64_C(256) << 10)
+/* Blocks from here on are large: see tmk__tcache_flush_large(). */
+#define LARGE (UINT64_C(160) << 10)
+#define LARGE_KEEP (UINT64_C(256) << 20)
 #define KEEP_FEW 8u
 #define KEEP_LEAST 4u
 
@@ -59,22 +61,25 @@ static bool barrier_register(void)
 			MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 }
 
+/* Nobody has a cache any more; it is empty. */
+static void disown(struct tmk__tcache *cache)
+{
+	others[TMK_USE_GENERAL] += cache->balance;
+	cache->balance = 0;
+	cache->used = false;
+}
+
+static void flush(struct tmk__tcache *cache);
+
 static void tcache_exit(void *arg)
 {
 	struct tmk__tcache *cache = arg;
-	unsigned int i;
 
 	tmk__heap_lock();
 	exiting = true;
 	tmk__tcache = NULL;
-	for (i = 0; i < TMK__BINS; i++)
-		tmk__tcache_flush_bin(&cache->bins[i], 0);
-	for (i = 0; i < TMK__PURPOSES; i++) {
-		others[i] += atomic_load_explicit(&cache->live[i],
-						  memory_order_relaxed);
-		atomic_store_explicit(&cache->live[i], 0, memory_order_relaxed);
-	}
-	cache->used = false;
+	flush(cache);
+	disown(cache);
 	tmk__heap_unlock();
 }
 
@@ -87,11 +92,11 @@ static void exit_register(void)
 
 static uint32_t bin_max(uint64_t bytes)
 {
-	if (bytes <= TMK__SMALL_MAX)
-		return TMK__MAX(TMK__MIN(SMALL_KEEP / (uint32_t)bytes,
-					 KEEP_MAX),
-				KEEP_FEW);
-	return bytes <= UINT64_C(1) << 20 ? KEEP_FEW : KEEP_LEAST;
+	bool small = bytes <= TMK__SMALL_MAX;
+	uint64_t nr = (small ? SMALL_KEEP : LARGE_KEEP) / bytes;
+
+	nr = TMK__MAX(nr, small ? KEEP_FEW : KEEP_LEAST);
+	return (uint32_t)TMK__MIN(nr, TMK__KEEP);
 }
 
 /* The least bytes of a bin's blocks. */
@@ -107,30 +112,18 @@ static uint64_t bin_bytes(unsigned int bin)
 static struct tmk__tcache *tcache_make(void)
 {
 	struct tmk__tcache *cache;
-	uint32_t nr = 0, max;
-	struct tmk__slot *slots;
-	size_t bytes;
 	unsigned int i;
 
-	for (i = 0; i < TMK__BINS; i++)
-		nr += bin_max(bin_bytes(i));
-	bytes = sizeof(*cache) + nr * sizeof(*slots);
 	tmk__calls_add(1);
 	/* Only what is used of it becomes memory. */
-	cache = tmk__fault("tcache") ? MAP_FAILED :
-				       mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-					    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cache = tmk__fault("tcache") ?
+			MAP_FAILED :
+			mmap(NULL, sizeof(*cache), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (cache == MAP_FAILED)
 		return NULL;
-	slots = (struct tmk__slot *)(cache + 1);
-	for (i = 0; i < TMK__BINS; i++) {
-		max = bin_max(bin_bytes(i));
-		cache->bins[i].max = i < TMK__SMALL_BINS ? max : 0;
-		cache->bins[i].slots = slots;
-		if (i < TMK__SMALL_BINS)
-			cache->bins[i].size = tmk__slab_size(i);
-		slots += max;
-	}
+	for (i = 0; i < TMK__BINS && bin_bytes(i) < LARGE; i++)
+		cache->bins[i].max = bin_max(bin_bytes(i));
 	cache->next = caches;
 	caches = cache;
 	return cache;
@@ -173,31 +166,6 @@ static bool others_keep(void)
 	return false;
 }
 
-/**
- * tmk__tcache_bin() - the bin that a free block goes to; under heap_lock
- * @cache: this thread's
- * @bin: which
- *
- * Of large blocks one bin at a time has some: the last one used. More of them
- * would be in the way of others, and be handed out again wherever they are.
- *
- * Return: the bin.
- */
-struct tmk__bin *tmk__tcache_bin(struct tmk__tcache *cache, unsigned int bin)
-{
-	struct tmk__bin *to = &cache->bins[bin];
-
-	if (bin < TMK__SMALL_BINS || to == cache->hot)
-		return to;
-	if (cache->hot) {
-		tmk__tcache_flush_bin(cache->hot, 0);
-		cache->hot->max = 0;
-	}
-	to->max = bin_max(bin_bytes(bin));
-	cache->hot = to;
-	return to;
-}
-
 /** tmk__tcache_stop() - no thread looks at its cache; under heap_lock */
 void tmk__tcache_stop(void)
 {
@@ -225,31 +193,73 @@ void tmk__tcache_go(void)
 				      memory_order_release);
 }
 
-/**
- * tmk__tcache_flush_bin() - give what is longest in a bin back to the heap
- * @bin: the bin
- * @keep: how many may stay
- */
-void tmk__tcache_flush_bin(struct tmk__bin *bin, uint32_t keep)
+/* A block goes back to the heap. Return: its bytes. */
+static uint64_t block_give(const struct tmk__slot *slot, uint32_t now)
 {
-	uint32_t i, out = bin->nr > keep ? bin->nr - keep : 0;
+	struct tmk__block *block = tmk__slot_block(slot);
+	uint64_t bytes = tmk__block_bytes(block);
+
+	/* Somebody else has it: freed twice at the same moment. */
+	if (tmk__state_get(slot->state) != TMK__CACHED)
+		return 0;
+	tmk__state_set(slot->state, TMK__GONE);
+	tmk__pages_free(tmk__heap, (uint32_t)(block - tmk__heap->blocks), false,
+			now);
+	return bytes;
+}
+
+/* Give what is longest in a bin back to the heap, all but @keep. */
+static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
+		      unsigned int keep)
+{
+	struct tmk__slot *slots = cache->bins[bin].slots;
+	unsigned int i, nr = cache->bins[bin].nr;
+	unsigned int out = nr > keep ? nr - keep : 0;
+	uint64_t bytes = 0;
+	uint32_t now;
 
 	if (!out)
 		return;
+	now = tmk__heap_now();
 	for (i = 0; i < out; i++)
-		tmk__slot_give(&bin->slots[i]);
-	memmove(bin->slots, bin->slots + out, keep * sizeof(*bin->slots));
-	bin->nr = keep;
+		bytes += bin < TMK__SMALL_BINS ? tmk__slot_give(&slots[i]) :
+						 block_give(&slots[i], now);
+	cache->balance -= (int64_t)bytes;
+	if (keep)
+		memmove(slots, slots + out, keep * sizeof(*slots));
+	cache->bins[bin].nr = keep;
+}
+
+/**
+ * tmk__tcache_room() - a bin is full: may something be put into it? Under
+ * heap_lock
+ * @cache: this thread's
+ * @bin: the bin, of which there is room then
+ */
+void tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin)
+{
+	if (cache->bins[bin].max) {
+		bin_flush(cache, bin, cache->bins[bin].max / 2);
+		return;
+	}
+	cache->bins[bin].max = bin_max(bin_bytes(bin));
+	cache->open[cache->open_nr++] = (uint8_t)bin;
+}
+
+static void flush(struct tmk__tcache *cache)
+{
+	unsigned int i;
+
+	for (i = 0; i < TMK__BINS; i++)
+		bin_flush(cache, i, 0);
 }
 
 static void flush_all(void)
 {
 	struct tmk__tcache *cache;
-	unsigned int i;
 
 	for (cache = caches; cache; cache = cache->next)
-		for (i = 0; i < TMK__BINS; i++)
-			tmk__tcache_flush_bin(&cache->bins[i], 0);
+		flush(cache);
 }
 
 /**
@@ -262,11 +272,28 @@ bool tmk__tcache_flush_own(void)
 	bool any = false;
 	unsigned int i;
 
-	for (i = 0; tmk__tcache && i < TMK__BINS; i++) {
+	for (i = 0; tmk__tcache && i < TMK__BINS; i++)
 		any = any || tmk__tcache->bins[i].nr;
-		tmk__tcache_flush_bin(&tmk__tcache->bins[i], 0);
-	}
+	if (any)
+		flush(tmk__tcache);
 	return any;
+}
+
+/**
+ * tmk__tcache_flush_large() - have no block in this thread's cache; under
+ * heap_lock
+ *
+ * Before one is taken out of the heap: otherwise those that are kept would be in
+ * the way of others, which would be put where there is less room.
+ */
+void tmk__tcache_flush_large(void)
+{
+	struct tmk__tcache *cache = tmk__tcache;
+	unsigned int i;
+
+	for (i = 0; cache && i < cache->open_nr; i++)
+		if (cache->bins[cache->open[i]].nr)
+			bin_flush(cache, cache->open[i], 0);
 }
 
 /** tmk__tcache_flush_all() - empty every thread's cache; under heap_lock */
@@ -298,19 +325,16 @@ void tmk__tcache_mode(bool stop)
 void tmk__tcache_child(void)
 {
 	struct tmk__tcache *cache;
-	unsigned int i;
 
 	flush_all();
 	for (cache = caches; cache; cache = cache->next) {
-		if (cache == tmk__tcache)
-			continue;
-		for (i = 0; i < TMK__PURPOSES; i++) {
-			others[i] += atomic_load(&cache->live[i]);
-			atomic_store(&cache->live[i], 0);
-		}
+		disown(cache);
 		atomic_store(&cache->busy, 0);
-		cache->used = false;
 	}
+	/* Who has a cache has a heap, and there is none now. */
+	if (tmk__tcache)
+		pthread_setspecific(exit_key, NULL);
+	tmk__tcache = NULL;
 	(void)barrier_register();
 	tmk__tcache_go();
 }
@@ -326,6 +350,21 @@ void tmk__tcache_count(unsigned int purpose, int64_t bytes)
 	others[purpose] += bytes;
 }
 
+/* Bytes that a thread keeps; it is not looking at them. */
+static int64_t kept(const struct tmk__tcache *cache)
+{
+	int64_t bytes = 0;
+	unsigned int i, k;
+
+	for (i = 0; i < TMK__SMALL_BINS; i++)
+		bytes += (int64_t)cache->bins[i].nr * tmk__slab_size(i);
+	for (; i < TMK__BINS; i++)
+		for (k = 0; k < cache->bins[i].nr; k++)
+			bytes += (int64_t)tmk__block_bytes(
+				tmk__slot_block(&cache->bins[i].slots[k]));
+	return bytes;
+}
+
 /**
  * tmk__tcache_live() - what the program has; under heap_lock
  * @live: bytes by purpose
@@ -333,11 +372,10 @@ void tmk__tcache_count(unsigned int purpose, int64_t bytes)
 void tmk__tcache_live(int64_t *live)
 {
 	struct tmk__tcache *cache;
-	unsigned int i;
 
+	tmk__tcache_stop();
 	memcpy(live, others, sizeof(others));
 	for (cache = caches; cache; cache = cache->next)
-		for (i = 0; i < TMK__PURPOSES; i++)
-			live[i] += atomic_load_explicit(&cache->live[i],
-							memory_order_relaxed);
+		live[TMK_USE_GENERAL] += cache->balance - kept(cache);
+	tmk__tcache_go();
 }

@@ -151,6 +151,8 @@ static void peer_exec(const struct peer *peer, bool count)
 
 	for (i = 0; i < NR(peer->env) && peer->env[i]; i++)
 		putenv((char *)peer->env[i]);
+	/* Its threads would have glibc's malloc() lock where the others do not. */
+	setenv("OPENBLAS_NUM_THREADS", "1", 1);
 	if (peer->preload && *peer->preload)
 		setenv("LD_PRELOAD", peer->preload, 1);
 	if (count && !ptrace(PTRACE_TRACEME, 0, 0, 0))

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Requests that a thread cannot serve from the top of its cache: those with
+ * options, and those for which it keeps nothing. From what it keeps further down,
+ * from what is free, with what all threads keep, and at last with new memory.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "heap.h"
+
+/**
+ * struct request - what is asked for
+ * @bytes: how much, not 0
+ * @pages: of a block that large; 0 for an object
+ * @align: of a block, in pages
+ * @kind: of the memory, 0 for what fits
+ * @flags: TMK_ALLOC_F_*
+ * @node: NUMA node
+ * @purpose: what for
+ * @name: the same, before its number is known
+ * @clear: so many bytes have to be cleared, when no lock is held
+ */
+struct request {
+	size_t bytes;
+	uint32_t pages;
+	uint32_t align;
+	enum tmk_kind kind;
+	uint32_t flags;
+	int32_t node;
+	uint8_t purpose;
+	const char *name;
+	size_t clear;
+};
+
+/* Something of the heap's, gone until now, is the program's. Under heap_lock. */
+static void *hand_out(const struct tmk__slot *slot, const struct request *req,
+		      uint64_t bytes)
+{
+	tmk__state_set(slot->state, TMK__LIVE + req->purpose);
+	tmk__tcache_count(req->purpose, (int64_t)bytes);
+	return slot->data;
+}
+
+/* Have some more of a size at hand. Under heap_lock. */
+static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
+		     unsigned int bin)
+{
+	struct tmk__tcache *cache = tmk__tcache_get();
+	struct tmk__slot *slot;
+
+	if (!cache || atomic_load(&cache->stop))
+		return;
+	while (cache->bins[bin].nr < cache->bins[bin].max / 2) {
+		slot = &cache->bins[bin].slots[cache->bins[bin].nr];
+		if (!tmk__slab_take(slot, heap, arena, bin))
+			break;
+		tmk__state_set(slot->state, TMK__CACHED);
+		cache->balance += tmk__slab_size(bin);
+		cache->bins[bin].nr++;
+	}
+}
+
+/* An object, out of @index if that is a new slab. Under heap_lock. */
+static void *object_take(struct tmk__heap *heap, struct tmk__arena *arena,
+			 struct request *req, uint32_t index)
+{
+	unsigned int bin = tmk__slab_bins[(req->bytes + 63) / 64];
+	struct tmk__slot slot;
+	void *data;
+
+	if (index)
+		tmk__slab_make(heap, index, bin);
+	if (!tmk__slab_take(&slot, heap, arena, bin))
+		return NULL;
+	data = hand_out(&slot, req, tmk__slab_size(bin));
+	if (!arena->kind && arena == heap->arenas)
+		bin_fill(heap, arena, bin);
+	if (req->flags & TMK_ALLOC_F_ZERO)
+		req->clear = req->bytes;
+	return data;
+}
+
+static void *block_take(struct tmk__heap *heap, struct request *req,
+			uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__slot slot = {
+		heap->base + ((uint64_t)block->page << TMK__PAGE_SHIFT),
+		block->states,
+	};
+
+	if (req->flags & TMK_ALLOC_F_ZERO && !block->fresh)
+		req->clear = req->bytes;
+	block->fresh = false;
+	return hand_out(&slot, req, tmk__block_bytes(block));
+}
+
+/* A block that the thread kept, not only the one on top. Under heap_lock. */
+static void *kept_take(struct request *req)
+{
+	struct tmk__tcache *cache = tmk__tcache_get();
+	struct tmk__slot slot, *slots;
+	struct tmk__block *block;
+	unsigned int bin, i;
+
+	if (!cache || req->align > 1 || req->bytes > TMK__LARGE_MAX ||
+	    req->pages < 8)
+		return NULL;
+	bin = TMK__SMALL_BINS + tmk__pages_list(req->pages) - 8;
+	slots = cache->bins[bin].slots;
+	for (i = cache->bins[bin].nr; i; i--) {
+		slot = slots[i - 1];
+		block = tmk__slot_block(&slot);
+		if (block->pages < req->pages ||
+		    (req->flags & TMK_ALLOC_F_EXACT &&
+		     block->pages > req->pages))
+			continue;
+		memmove(&slots[i - 1], &slots[i],
+			(cache->bins[bin].nr - i) * sizeof(slot));
+		cache->bins[bin].nr--;
+		if (tmk__state_get(slot.state) != TMK__CACHED)
+			continue;
+		cache->balance -= (int64_t)tmk__block_bytes(block);
+		if (req->flags & TMK_ALLOC_F_ZERO)
+			req->clear = req->bytes;
+		return hand_out(&slot, req, tmk__block_bytes(block));
+	}
+	return NULL;
+}
+
+/* From what is there. Return: 0 with NULL if there is too little. */
+static int alloc_held(void **out, struct tmk__heap *heap,
+		      struct tmk__arena *arena, struct request *req)
+{
+	uint32_t pages = req->pages, index;
+	int err;
+
+	*out = NULL;
+	if (!pages)
+		*out = object_take(heap, arena, req, 0);
+	else if (!arena->kind && arena == heap->arenas)
+		*out = kept_take(req);
+	if (*out)
+		return 0;
+	err = tmk__pages_room(heap, 2);
+	if (err)
+		return err;
+	if (!pages)
+		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
+	tmk__tcache_flush_large();
+	index = tmk__pages_alloc(heap, arena, pages, req->align);
+	/* Objects that the thread keeps may be in the way of a block. */
+	if (!index && tmk__tcache_flush_own() && !tmk__pages_room(heap, 2))
+		index = tmk__pages_alloc(heap, arena, pages, req->align);
+	if (index)
+		*out = req->pages ? block_take(heap, req, index) :
+				    object_take(heap, arena, req, index);
+	return 0;
+}
+
+/* Memory to be got: what tmk__grow() is told and returns. */
+struct growth {
+	uint32_t index;
+	struct tmk__heap *heap;
+	struct tmk__arena *arena;
+	uint32_t pages;
+	uint32_t align;
+};
+
+static int grow(void *arg)
+{
+	struct growth *g = arg;
+
+	return tmk__grow(&g->index, g->heap, g->arena, g->pages, g->align);
+}
+
+/* With new memory. */
+static int alloc_new(void **out, struct tmk__heap *heap,
+		     struct tmk__arena *arena, struct request *req)
+{
+	struct growth growth = { 0, heap, arena, req->pages, req->align };
+	uint32_t index;
+	char text[16];
+	int err;
+
+	if (!growth.pages)
+		growth.pages =
+			tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
+	err = tmk__wait(grow, &growth);
+	index = growth.index;
+	if (err)
+		return tmk__error_wrap(err, "cannot allocate %s",
+				       tmk_bytes_format(text, sizeof(text),
+							req->bytes));
+	tmk__heap_lock();
+	*out = req->pages ? block_take(heap, req, index) :
+			    object_take(heap, arena, req, index);
+	tmk__heap_unlock();
+	return 0;
+}
+
+static int serve(void **out, struct request *req)
+{
+	struct tmk__arena *arena;
+	struct tmk__heap *heap;
+	uint32_t flags = 0;
+	void *data = NULL;
+	int err;
+
+	if (req->bytes > TMK__BYTES_MAX)
+		return tmk__error(-EOVERFLOW,
+				  "%zu bytes are more than a block can have",
+				  req->bytes);
+	if (req->bytes > TMK__SMALL_MAX || req->pages)
+		req->pages = (uint32_t)((req->bytes + TMK__PAGE - 1) >>
+					TMK__PAGE_SHIFT);
+	if (req->flags & TMK_ALLOC_F_REQUIRE)
+		flags |= TMK_REGION_F_REQUIRE;
+	tmk__heap_lock();
+	err = tmk__heap_get();
+	if (!err)
+		err = tmk__heap_arena(&arena, req->kind, flags, req->node);
+	heap = tmk__heap;
+	if (!err) {
+		req->purpose = tmk__purpose_find(req->name, TMK_USE_GENERAL);
+		err = alloc_held(&data, heap, arena, req);
+	}
+	tmk__heap_unlock();
+	if (!err && !data)
+		err = alloc_new(&data, heap, arena, req);
+	if (err)
+		return err;
+	if (req->clear)
+		memset(data, 0, req->clear);
+	*out = data;
+	return 0;
+}
+
+static int request_check(struct request *req, const struct tmk_alloc_opts *o)
+{
+	const uint32_t known = TMK_ALLOC_F_ZERO | TMK_ALLOC_F_EXACT |
+			       TMK_ALLOC_F_REQUIRE;
+	struct tmk_region_opts region = TMK_REGION_OPTS_INIT;
+
+	if (o->flags & ~known)
+		return tmk__error(-EINVAL,
+				  "unknown flags %#x in struct tmk_alloc_opts",
+				  o->flags & ~known);
+	if (o->alignment & (o->alignment - 1) ||
+	    o->alignment > TMK_ALLOC_ALIGN_MAX)
+		return tmk__error(-EINVAL,
+				  "an alignment of %zu is no power of two up to "
+				  "1 GiB",
+				  o->alignment);
+	if (o->flags & TMK_ALLOC_F_REQUIRE && !o->kind)
+		return tmk__error(-EINVAL, "TMK_ALLOC_F_REQUIRE without a kind "
+					   "requires nothing");
+	if (o->kind)
+		region.kind = o->kind;
+	region.node = o->node;
+	region.name = o->purpose;
+	req->flags = o->flags;
+	req->kind = o->kind;
+	req->node = o->node;
+	req->name = o->purpose;
+	/* Whole pages. */
+	if (o->alignment > 64)
+		req->pages = 1;
+	if (o->alignment > TMK__PAGE)
+		req->align = (uint32_t)(o->alignment >> TMK__PAGE_SHIFT);
+	return tmk__region_opts_check(&region);
+}
+
+static int request_take(struct request *req, const struct tmk_alloc_opts *given)
+{
+	struct tmk_alloc_opts opts = TMK_ALLOC_OPTS_INIT;
+	int err;
+
+	err = tmk__opts_take(&opts, given, sizeof(opts), sizeof(opts),
+			     "struct tmk_alloc_opts");
+	return err ? err : request_check(req, &opts);
+}
+
+/*
+ * Most requests: a block without options, from what is there. Return: false if it
+ * takes more than that.
+ */
+static bool serve_block(void **out, size_t bytes)
+{
+	struct request req = { .bytes = bytes, .align = 1 };
+	struct tmk__heap *heap;
+	void *data = NULL;
+
+	req.pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+	tmk__heap_lock();
+	heap = tmk__heap;
+	if (heap && heap->arenas_nr &&
+	    alloc_held(&data, heap, heap->arenas, &req))
+		data = NULL;
+	tmk__heap_unlock();
+	if (data)
+		*out = data;
+	return data;
+}
+
+/**
+ * tmk__block_alloc() - allocate a block that the thread has not at hand; under no lock
+ * @out: its address
+ * @bytes: how much
+ * @given: options, or NULL
+ *
+ * Return: as tmk_alloc().
+ */
+int tmk__block_alloc(void **out, size_t bytes,
+		     const struct tmk_alloc_opts *given)
+{
+	struct request req = {
+		.bytes = bytes,
+		.align = 1,
+		.node = TMK_NODE_ANY,
+	};
+	int err = 0;
+
+	if (!out)
+		return tmk__error(-EINVAL, "nowhere to put the block");
+	if (!bytes)
+		return tmk__error(-EINVAL, "a block of 0 bytes was asked for");
+	if (!given && bytes > TMK__SMALL_MAX && bytes <= TMK__LARGE_MAX &&
+	    serve_block(out, bytes))
+		return 0;
+	if (given)
+		err = request_take(&req, given);
+	return err ? err : serve(out, &req);
+}
