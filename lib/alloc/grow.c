@@ -22,6 +22,8 @@
 
 /* Base pages that an arena of kind 0 may have, beside an eighth of the rest. */
 #define BASE_PAGES ((UINT64_C(4) << 20) >> TMK__PAGE_SHIFT)
+/* Pages from which on some are had to spare: before, one more is too many. */
+#define SPARE_FROM ((UINT32_C(1) << 20) >> TMK__PAGE_SHIFT)
 /* The largest region: what is free in smaller pieces goes back in such. */
 #define REGION_PAGES ((UINT32_C(64) << 20) >> TMK__PAGE_SHIFT)
 
@@ -145,7 +147,7 @@ static int place_choose(struct place *out, const struct tmk__heap *heap,
 				  (unsigned long long)pages << TMK__PAGE_SHIFT);
 	if (!spare)
 		return 0;
-	more = arena->held / 32;
+	more = arena->held < SPARE_FROM ? 0 : arena->held / 32;
 	more -= more % arena_grain(arena, base);
 	end = heap->blocks[out->absent].page + heap->blocks[out->absent].pages;
 	out->hi = (uint32_t)TMK__MIN(out->hi + more, end);

@@ -13,6 +13,8 @@
 
 uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];
 
+#define SLAB_LEAST (UINT32_C(20) << 10) /* bytes, or 20 objects */
+
 /**
  * struct slab_class - one size
  * @size: of each object
@@ -29,9 +31,13 @@ struct slab_class {
 
 static struct slab_class classes[TMK__SMALL_BINS];
 
-/* The fewest pages that waste at most a sixteenth. */
+/*
+ * The fewest pages that waste at most an eighth, and whose entry in the table is
+ * little beside them.
+ */
 static void class_fill(struct slab_class *class, uint32_t size)
 {
+	uint32_t least = TMK__MIN(SLAB_LEAST, 20 * size);
 	uint32_t pages, objects, bytes;
 
 	class->size = size;
@@ -39,9 +45,7 @@ static void class_fill(struct slab_class *class, uint32_t size)
 	for (pages = 1;; pages++) {
 		bytes = pages << TMK__PAGE_SHIFT;
 		objects = TMK__MIN(bytes / size, TMK__SLAB_MAX);
-		if (!objects || (size <= 2048 && objects < 8))
-			continue;
-		if (bytes - objects * size <= bytes / 8)
+		if (bytes >= least && bytes - objects * size <= bytes / 8)
 			break;
 	}
 	class->pages = (uint16_t)pages;

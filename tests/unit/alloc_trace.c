@@ -46,7 +46,19 @@ static uint64_t load(int nr)
 	return peak_of(&trace);
 }
 
-/* One step with sizes multiplied by @eighths / 8. Return: 0 or what failed. */
+/* Is no more than an eighth of a block what was not asked for? */
+static bool tight(const void *p, uint64_t bytes)
+{
+	size_t usable = 0;
+
+	return bytes <= 64 << 10 || (!tmk_alloc_usable_bytes(&usable, p) &&
+				     usable - bytes <= usable / 8);
+}
+
+/*
+ * One step with sizes multiplied by @eighths / 8. Return: 0, or a number that
+ * says what failed.
+ */
 static int step(unsigned int eighths)
 {
 	uint64_t bytes;
@@ -65,6 +77,8 @@ static int step(unsigned int eighths)
 		bytes = (e->bytes * eighths + 7) / 8;
 		if (tmk_alloc(&p, bytes, NULL))
 			return -2;
+		if (!tight(p, bytes))
+			return -3;
 		blocks[e->id] = p;
 		blocks[e->id][bytes - 1] = 0;
 		blocks[e->id][0] = (char)e->id;
