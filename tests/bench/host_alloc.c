@@ -20,7 +20,8 @@
  *	varied_T     as trace_T, each iteration of another length
  *	held_T       bytes held at most, over the trace's peak live bytes: what tmk
  *		     counts, what of a peer is in RAM; held_varied_T likewise
- *	scale_2_W    what two threads do in the time in which one does 1
+ *	scale_2_W    what two threads do in the time in which one does 1;
+ *		     scale_2_cpu_W in the processor time, which has no waiting
  *	handover     ns for a block that another thread frees
  *	bookkeeping_N  the library's own memory for many blocks of N bytes, over
  *		     theirs
