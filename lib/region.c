@@ -122,6 +122,17 @@ static int region_alloc(struct tmk_region **out,
 	return 0;
 }
 
+/* Whoever refused: what this process could give back itself. */
+static void holders_tell(void)
+{
+	struct tmk_refusal r;
+
+	if (tmk_refusal_last(&r) || r.holders_nr)
+		return;
+	r.holders_nr = tmk__purpose_top(r.holders, TMK_HOLDERS_NR);
+	tmk__refusal_holders(&r);
+}
+
 static int region_make(struct tmk_region *region, struct tmk__device *device)
 {
 	struct tmk__backend_region *b = &region->b;
@@ -136,6 +147,7 @@ static int region_make(struct tmk_region *region, struct tmk__device *device)
 					 region->name);
 	if (err) {
 		tmk__ledger_uncharge(b->kind, region->use, b->bytes, physical);
+		holders_tell();
 		return err;
 	}
 	region->physical = physical;

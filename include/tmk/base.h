@@ -62,8 +62,9 @@ struct tmk_holder {
  * @used: bytes in use under that limit at the time
  * @max: that limit in bytes
  * @where: the cgroup path, workspace id or resource that the limit belongs to
- * @holders_nr: how many of @holders there are; 0 unless the limit is this process's
- * @holders: who held most of it, the largest first
+ * @holders_nr: how many of @holders there are; 0 for a limit of a workspace
+ * @holders: what this process held most for, the largest first, whoever's the
+ *	limit is
  */
 struct tmk_refusal {
 	enum tmk_limit limit;

@@ -57,6 +57,8 @@ static int some_may_be_locked(void *arg)
 	EXPECT_EQ(6 * MIB, r.used);
 	EXPECT_EQ(8 * MIB, r.max);
 	EXPECT_STREQ("RLIMIT_MEMLOCK", r.where);
+	ASSERT_EQ(1, r.holders_nr);
+	EXPECT_EQ(6 * MIB, r.holders[0].bytes);
 	EXPECT_EQ(6 * MIB, held());
 	ASSERT_EQ(0, create(&b, 2 * MIB, TMK_KIND_PINNED, 0));
 	tmk_region_put(a);
@@ -195,6 +197,10 @@ static void group_refuses(const char *key, enum tmk_limit which)
 	EXPECT_EQ(6 * MIB, r.used);
 	EXPECT_EQ(8 * MIB, r.max);
 	EXPECT_STREQ("/tmk-unit", r.where);
+	/* What could be given back here. */
+	ASSERT_EQ(1, r.holders_nr);
+	EXPECT_STREQ("general", r.holders[0].name);
+	EXPECT_EQ(6 * MIB, r.holders[0].bytes);
 	EXPECT_NULL(b);
 	EXPECT_EQ(6 * MIB, held());
 	EXPECT_EQ(0, create(&b, 2 * MIB, TMK_KIND_HUGE, 0));
