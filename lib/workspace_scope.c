@@ -19,8 +19,12 @@
 #include "internal.h"
 #include "ws.h"
 
-/* Has this thread such a scope of the workspace? */
-static bool has_frame(const struct tmk__ws *ws, enum tmk__frame_kind kind)
+/**
+ * tmk__ws_has_frame() - has this thread such a scope of the workspace?
+ * @ws: entered
+ * @kind: which
+ */
+bool tmk__ws_has_frame(const struct tmk__ws *ws, enum tmk__frame_kind kind)
 {
 	const struct tmk__thread *self = tmk__self;
 	uint32_t i;
@@ -31,15 +35,6 @@ static bool has_frame(const struct tmk__ws *ws, enum tmk__frame_kind kind)
 			return true;
 	}
 	return false;
-}
-
-/**
- * tmk__ws_is_open_here() - has this thread opened it?
- * @ws: entered
- */
-bool tmk__ws_is_open_here(const struct tmk__ws *ws)
-{
-	return ws->open && (!ws->shared || has_frame(ws, TMK__FRAME_OPEN));
 }
 
 /**
@@ -102,37 +97,62 @@ static const char *innermost_id(void)
 	return ws ? ws->id : "(scope-out)";
 }
 
-/* @ws: entered. @here: the frame of the public function, see tmk__thread_frame_push() */
-static int scope_push(struct tmk__ws *ws,
-		      const struct tmk_workspace_scope *guard, const void *here)
+/* One more scope. @here: see tmk__thread_frame_room() */
+static __attribute__((noinline)) int frame_push(
+	struct tmk__ws *ws, const struct tmk_workspace_scope *guard,
+	enum tmk__frame_kind kind, const void *here)
 {
-	struct tmk__frame frame = {
-		.ws = ws,
-		.current = ws->bypass ? NULL : ws,
-		.guard = guard,
-		.kind = TMK__FRAME_OPEN,
-	};
 	struct tmk__thread *self = tmk__self;
 	int err;
 
-	if (tmk__ws_is_open_here(ws)) {
-		if (self->frames[self->depth - 1].ws != ws)
-			return tmk__error(-EBUSY,
-					  "workspace \"%s\" is open already, "
-					  "outside of \"%s\"",
-					  ws->id, innermost_id());
-		frame.kind = TMK__FRAME_REENTER;
-		return tmk__thread_frame_push(self, &frame, here);
-	}
-	err = tmk__thread_frame_push(self, &frame, here);
-	if (err)
-		return err;
+	err = tmk__thread_frame_room(self, here);
+	if (!err)
+		tmk__thread_frame_push(self, ws, guard, kind);
+	return err;
+}
+
+/* @ws is on the stack; its cycle begins unless another thread is in it. */
+static inline int cycle_begin(struct tmk__ws *ws)
+{
 	if (ws->shared && ws->openers++)
 		return 0;
 	ws->open = true;
 	tmk__ws_room_set(ws);
 	gen_begin(ws);
 	return 0;
+}
+
+/* Not as usual: it is open, or the stack is to be looked at. */
+static __attribute__((noinline)) int scope_push_other(
+	struct tmk__ws *ws, const struct tmk_workspace_scope *guard,
+	const void *here)
+{
+	const struct tmk__thread *self = tmk__self;
+	int err;
+
+	if (!tmk__ws_is_open_here(ws)) {
+		err = frame_push(ws, guard, TMK__FRAME_OPEN, here);
+		return err ? err : cycle_begin(ws);
+	}
+	if (self->frames[self->depth - 1].ws != ws)
+		return tmk__error(-EBUSY,
+				  "workspace \"%s\" is open already, "
+				  "outside of \"%s\"",
+				  ws->id, innermost_id());
+	return frame_push(ws, guard, TMK__FRAME_REENTER, here);
+}
+
+/* @ws: entered */
+static inline int scope_push(struct tmk__ws *ws,
+			     const struct tmk_workspace_scope *guard,
+			     const void *here)
+{
+	struct tmk__thread *self = tmk__self;
+
+	if (ws->open || !tmk__thread_is_plain(self))
+		return scope_push_other(ws, guard, here);
+	tmk__thread_frame_push(self, ws, guard, TMK__FRAME_OPEN);
+	return cycle_begin(ws);
 }
 
 int tmk_workspace_push(struct tmk_workspace *handle)
@@ -152,23 +172,16 @@ static int scope_borrow(struct tmk__ws *ws,
 			const struct tmk_workspace_scope *guard,
 			const void *here)
 {
-	struct tmk__frame frame = {
-		.ws = ws,
-		.current = ws->bypass ? NULL : ws,
-		.guard = guard,
-		.kind = TMK__FRAME_BORROW,
-	};
-
 	if (!tmk__ws_is_open_here(ws))
 		return tmk__error(-ENOTCONN,
 				  "workspace \"%s\" is not open%s: only an "
 				  "open one can be borrowed",
 				  ws->id, ws->shared ? " in this thread" : "");
-	if (has_frame(ws, TMK__FRAME_BORROW))
+	if (tmk__ws_has_frame(ws, TMK__FRAME_BORROW))
 		return tmk__error(-EBUSY,
 				  "workspace \"%s\" is borrowed already",
 				  ws->id);
-	return tmk__thread_frame_push(tmk__self, &frame, here);
+	return frame_push(ws, guard, TMK__FRAME_BORROW, here);
 }
 
 int tmk_workspace_borrow(struct tmk_workspace *handle)
@@ -186,12 +199,11 @@ int tmk_workspace_borrow(struct tmk_workspace *handle)
 
 static int scope_out(const struct tmk_workspace_scope *guard, const void *here)
 {
-	struct tmk__frame frame = { .guard = guard, .kind = TMK__FRAME_OUT };
 	struct tmk__thread *self;
 	int err;
 
 	err = tmk__thread_self(&self);
-	return err ? err : tmk__thread_frame_push(self, &frame, here);
+	return err ? err : frame_push(NULL, guard, TMK__FRAME_OUT, here);
 }
 
 int tmk_workspace_scope_out(void)
@@ -222,21 +234,22 @@ static void beside_end(struct tmk__ws *ws)
 static int scope_end(struct tmk__ws *ws)
 {
 	uint64_t cycle = tmk__ws_cycle(ws);
+	bool first;
 
 	if (ws->shared && --ws->openers)
 		return 0;
-	if (!ws->is_ring)
-		__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 	ws->open = false;
 	ws->off = false;
-	if (ws->cycles++ &&
-	    (!ws->is_ring || !((ws->cycles - 1) % tmk__ring_length(ws))))
-		ws->step++;
 	ws->last = cycle;
 	ws->max = TMK__MAX(ws->max, cycle);
+	first = !ws->cycles++;
 	if (ws->is_ring) {
+		if (!first && !((ws->cycles - 1) % tmk__ring_length(ws)))
+			ws->step++;
 		tmk__ring_scope_end(ws, cycle);
 	} else {
+		__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
+		ws->step += !first;
 		ws->offset = 0;
 		ws->cycle_base = 0;
 		ws->end = 0;
@@ -252,7 +265,7 @@ static int frame_pop(void)
 {
 	struct tmk__frame *top = &tmk__self->frames[--tmk__self->depth];
 
-	tmk__thread_top_set();
+	tmk__thread_top_set(tmk__ws_innermost());
 	return top->kind == TMK__FRAME_OPEN ? scope_end(top->ws) : 0;
 }
 
@@ -374,7 +387,7 @@ void tmk__ws_scopes_leave(struct tmk__thread *self)
 		(void)scope_end(top->ws);
 		tmk__ws_leave(top->ws);
 	}
-	tmk__thread_top_set();
+	tmk__thread_top_set(NULL);
 }
 
 struct tmk_workspace *tmk_workspace_current(void)

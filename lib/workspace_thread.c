@@ -31,10 +31,10 @@
 __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
-static struct tmk__ws nowhere; /* never open */
+struct tmk__ws tmk__ws_nobody;
 
 __thread struct tmk_workspace_room *tmk_workspace_innermost
-	__attribute__((tls_model("initial-exec"))) = (void *)&nowhere;
+	__attribute__((tls_model("initial-exec"))) = (void *)&tmk__ws_nobody;
 
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t key;
@@ -81,7 +81,7 @@ static void fork_child(void)
 	tmk__ws_table_disown();
 	fork_parent();
 	tmk__self = NULL;
-	tmk__thread_top_set();
+	tmk__thread_top_set(NULL);
 	pthread_setspecific(key, NULL);
 }
 
@@ -139,17 +139,6 @@ int tmk__thread_self(struct tmk__thread **out)
 	return 0;
 }
 
-/** tmk__thread_top_set() - the scope stack of this thread has changed */
-void tmk__thread_top_set(void)
-{
-	struct tmk__ws *ws = tmk__ws_innermost();
-
-	/* What others use as well is not had without asking. */
-	if (ws && ws->shared)
-		ws = NULL;
-	tmk_workspace_innermost = (void *)(ws ? ws : &nowhere);
-}
-
 /*
  * Is the scope variable of a frame gone without its scope having been ended? It
  * is if it lies below the stack that is in use, or if something else was written
@@ -185,40 +174,33 @@ static int refuse_left(const struct tmk__frame *frame)
 }
 
 /**
- * tmk__thread_frame_push() - one more scope on the stack
+ * tmk__thread_frame_room() - is one more scope allowed, and room for it?
  * @self: the thread
- * @frame: the scope
  * @here: the frame of the function that the program called: what the program has
  *	on the stack is above
  *
  * Return: 0; -EBUSY if the innermost scope was left by longjmp(); -ENOMEM; with
  * a sentence.
  */
-int tmk__thread_frame_push(struct tmk__thread *self,
-			   const struct tmk__frame *frame, const void *here)
+int tmk__thread_frame_room(struct tmk__thread *self, const void *here)
 {
 	struct tmk__frame *frames;
 
 	if (self->depth &&
 	    guard_is_gone(&self->frames[self->depth - 1], (uintptr_t)here))
 		return refuse_left(&self->frames[self->depth - 1]);
-
-	if (self->depth == self->room) {
-		frames = tmk__fault("frames") ?
-				 NULL :
-				 malloc(2 * self->room * sizeof(*frames));
-		if (!frames)
-			return tmk__error(-ENOMEM,
-					  "no memory for %u nested "
-					  "scopes",
-					  self->depth + 1);
-		memcpy(frames, self->frames, self->depth * sizeof(*frames));
-		if (self->frames != self->frames_inline)
-			free(self->frames);
-		self->frames = frames;
-		self->room *= 2;
-	}
-	self->frames[self->depth++] = *frame;
-	tmk__thread_top_set();
+	if (self->depth < self->room)
+		return 0;
+	frames = tmk__fault("frames") ?
+			 NULL :
+			 malloc(2 * self->room * sizeof(*frames));
+	if (!frames)
+		return tmk__error(-ENOMEM, "no memory for %u nested scopes",
+				  self->depth + 1);
+	memcpy(frames, self->frames, self->depth * sizeof(*frames));
+	if (self->frames != self->frames_inline)
+		free(self->frames);
+	self->frames = frames;
+	self->room *= 2;
 	return 0;
 }

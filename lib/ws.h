@@ -177,6 +177,8 @@ extern struct tmk__thread tmk__everybody;
 extern __thread struct tmk__thread *tmk__self
 	__attribute__((tls_model("initial-exec")));
 
+extern struct tmk__ws tmk__ws_nobody TMK__INSIDE; /* never open */
+
 struct tmk__ws_table {
 	struct tmk__ws *ws;
 	uint32_t nr; /* places that were used at least once */
@@ -393,12 +395,52 @@ void tmk__ws_table_disown(void);
 
 /* workspace_thread.c */
 int tmk__thread_self(struct tmk__thread **out);
-int tmk__thread_frame_push(struct tmk__thread *self,
-			   const struct tmk__frame *frame, const void *here);
-void tmk__thread_top_set(void);
+int tmk__thread_frame_room(struct tmk__thread *self, const void *here);
+
+/**
+ * tmk__thread_top_set() - the scope stack of this thread has changed
+ * @ws: the innermost open workspace, or NULL
+ */
+static inline void tmk__thread_top_set(struct tmk__ws *ws)
+{
+	/* What others use as well is not had without asking. */
+	if (!ws || ws->shared)
+		ws = &tmk__ws_nobody;
+	tmk_workspace_innermost = (void *)ws;
+}
+
+/** tmk__thread_is_plain() - can a scope be put on the stack without a look? */
+static inline bool tmk__thread_is_plain(const struct tmk__thread *self)
+{
+	uint32_t depth = self->depth;
+
+	return __builtin_expect(depth != self->room, 1) &&
+	       (!depth || !self->frames[depth - 1].guard);
+}
+
+/**
+ * tmk__thread_frame_push() - one more scope on the stack
+ * @self: the thread; tmk__thread_frame_room() said yes, or it is plain
+ * @ws: whose scope it is; NULL: scope-out
+ * @guard: NULL: plain begin and end
+ * @kind: what scope it is
+ */
+static inline void tmk__thread_frame_push(
+	struct tmk__thread *self, struct tmk__ws *ws,
+	const struct tmk_workspace_scope *guard, enum tmk__frame_kind kind)
+{
+	struct tmk__frame *frame = &self->frames[self->depth++];
+	struct tmk__ws *current = ws && ws->bypass ? NULL : ws;
+
+	frame->ws = ws;
+	frame->current = current;
+	frame->guard = guard;
+	frame->kind = kind;
+	tmk__thread_top_set(current);
+}
 
 /* workspace_scope.c */
-bool tmk__ws_is_open_here(const struct tmk__ws *ws);
+bool tmk__ws_has_frame(const struct tmk__ws *ws, enum tmk__frame_kind kind);
 int tmk__ws_refuse_closed(const struct tmk__ws *ws);
 struct tmk__ws *tmk__ws_parent(void);
 void tmk__ws_scopes_leave(struct tmk__thread *self);
@@ -409,6 +451,16 @@ int tmk__ws_enter_other(struct tmk__ws **out, struct tmk__ws *ws,
 int tmk__ws_enlist(struct tmk__ws *ws);
 void tmk__ws_delist(struct tmk__ws *ws);
 int tmk__ws_find(struct tmk__ws **out, const char *id, bool shared);
+
+/**
+ * tmk__ws_is_open_here() - has this thread opened it?
+ * @ws: entered
+ */
+static inline bool tmk__ws_is_open_here(const struct tmk__ws *ws)
+{
+	return ws->open &&
+	       (!ws->shared || tmk__ws_has_frame(ws, TMK__FRAME_OPEN));
+}
 
 /** tmk__ws_lock() - for who has it open and so knows that it lives */
 static inline void tmk__ws_lock(struct tmk__ws *ws)

@@ -38,6 +38,10 @@ test_instructions_of_a_tensor() {
 	at_most tensor 160
 }
 
+test_instructions_of_a_scope() {
+	at_most scope 260
+}
+
 test_instructions_of_the_address_of_a_tensor() {
 	at_most data 60
 }
