@@ -14,6 +14,12 @@
 
 #include "../harness/tap.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
 static const int64_t shape[2] = { 4, 6 };
 
 static struct tmk_workspace *make(const char *id, uint64_t initial)
@@ -27,13 +33,18 @@ static struct tmk_workspace *make(const char *id, uint64_t initial)
 	return ws;
 }
 
-static uint64_t held(void)
+static struct tmk_stats stats(void)
 {
 	struct tmk_stats s = { .stats_size = sizeof(s) };
 
 	if (tmk_stats_snapshot(&s))
 		TH_LOG("%s", tmk_error_last());
-	return s.total.current;
+	return s;
+}
+
+static uint64_t held(void)
+{
+	return stats().total.current;
 }
 
 /* Runs @f in a thread of its own to its end. */
@@ -244,42 +255,99 @@ TEST_TIMEOUT(many_threads_at_once, 180)
 	EXPECT_EQ(before, held());
 }
 
-static void *thousand(void *arg)
+#define CROWD 100
+#define PER_THREAD 10
+
+static pthread_barrier_t all_live;
+
+static bool cycle_all(struct tmk_workspace *ws[PER_THREAD])
 {
-	struct tmk_workspace *ws;
-	char id[32];
+	struct tmk_tensor *t;
 	int i, k;
 
-	(void)arg;
-	for (i = 0; i < 10; i++) {
-		snprintf(id, sizeof(id), "w%d", i);
-		ws = make(id, 0);
-		for (k = 0; k < 3; k++) {
-			struct tmk_tensor *t;
-
-			if (tmk_workspace_push(ws) ||
+	for (k = 0; k < 3; k++)
+		for (i = 0; i < PER_THREAD; i++)
+			if (tmk_workspace_push(ws[i]) ||
 			    tmk_tensor_create(&t, TMK_F32, 2, shape) ||
-			    tmk_workspace_pop(ws))
-				return (void *)1;
-		}
-	}
-	return NULL;
+			    tmk_workspace_pop(ws[i]))
+				return false;
+	return true;
 }
 
-TEST_TIMEOUT(thousand_workspaces_in_hundred_threads, 180)
+/* Learned workspaces that wait for those of all others, and are used again. */
+static void *one_of_many(void *arg)
 {
-	uint64_t before = held();
-	pthread_t threads[100];
+	struct tmk_workspace *ws[PER_THREAD];
+	char id[32];
+	bool good;
+	int i;
+
+	for (i = 0; i < PER_THREAD; i++) {
+		snprintf(id, sizeof(id), "w%d", i);
+		ws[i] = make(id, 0);
+	}
+	good = cycle_all(ws);
+	pthread_barrier_wait(&all_live);
+	pthread_barrier_wait(&all_live);
+	return good && cycle_all(ws) ? NULL : arg;
+}
+
+/* Return: how often the backend was called. */
+static uint64_t crowd(struct tap_test *_metadata, int nr)
+{
+	struct tmk_stats before = stats();
+	pthread_t threads[CROWD];
 	void *ret;
 	int i;
 
-	for (i = 0; i < 100; i++)
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, thousand, NULL));
-	for (i = 0; i < 100; i++) {
-		ASSERT_EQ(0, pthread_join(threads[i], &ret));
+	(void)_metadata;
+	pthread_barrier_init(&all_live, NULL, (unsigned int)nr + 1);
+	for (i = 0; i < nr; i++)
+		if (pthread_create(&threads[i], NULL, one_of_many, threads))
+			exit(1);
+	pthread_barrier_wait(&all_live);
+	EXPECT_EQ(before.regions + (uint64_t)nr * PER_THREAD, stats().regions);
+	EXPECT_LT(before.total.current, stats().total.current);
+	pthread_barrier_wait(&all_live);
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(0, pthread_join(threads[i], &ret));
 		EXPECT_TRUE(!ret);
 	}
-	EXPECT_EQ(before, held());
+	pthread_barrier_destroy(&all_live);
+	EXPECT_EQ(before.regions, stats().regions);
+	EXPECT_EQ(before.total.current, stats().total.current);
+	return stats().backend_calls - before.backend_calls;
+}
+
+/* Bytes of the process in RAM. */
+static long resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+		TH_LOG("no statm");
+	if (f)
+		fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+/* Ten times as many cost ten times as much, and leave nothing. */
+TEST_TIMEOUT(thousand_live_workspaces_in_hundred_threads, 180)
+{
+	uint64_t few, many;
+	long before;
+
+	crowd(_metadata, 1); /* what is asked of the system but once */
+	few = crowd(_metadata, CROWD / 10);
+	many = crowd(_metadata, CROWD);
+	EXPECT_LT(0, few);
+	EXPECT_EQ(10 * few, many);
+	before = resident();
+	EXPECT_EQ(many, crowd(_metadata, CROWD));
+	/* Of what threads have of the C library some may be left. */
+	if (!SANITIZED)
+		EXPECT_LT(resident(), before + (1 << 20));
 }
 
 /* What a child of fork() may and may not do. Returns 0 if all is as it must. */
