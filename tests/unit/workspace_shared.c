@@ -241,6 +241,31 @@ TEST(leveraging_hands_over_to_another_thread)
 	EXPECT_EQ(-ESTALE, check_tensor());
 }
 
+TEST(leveraging_from_a_workspace_nested_in_it)
+{
+	struct tmk_workspace_opts o = shared(4096);
+	struct tmk_workspace *own;
+	struct tmk_tensor *t;
+
+	make(&o);
+	other_begin();
+	ASSERT_EQ(0, tmk_workspace_create(&own, "own", NULL));
+	EXPECT_EQ(0, open_it());
+	EXPECT_EQ(0, there(open_it));
+	EXPECT_EQ(0, tmk_workspace_push(own));
+	ASSERT_EQ(0, make_tensor());
+	ASSERT_EQ(0, tmk_tensor_leverage(&t, tensor));
+	EXPECT_EQ(ws, tmk_tensor_workspace(t));
+	EXPECT_EQ(0, tmk_workspace_pop(own));
+	tensor = t;
+	EXPECT_EQ(0, close_it());
+	EXPECT_EQ(0, there(check_tensor));
+	EXPECT_EQ(0, there(fill_tensor));
+	EXPECT_EQ(0, there(close_it));
+	EXPECT_EQ(-ESTALE, check_tensor());
+	EXPECT_EQ(0, other_end());
+}
+
 TEST(scopes_are_a_stack_in_each_thread)
 {
 	struct tmk_workspace_opts o = shared(4096);
@@ -445,6 +470,28 @@ TEST(refused_block_takes_no_name)
 	o.initial_bytes = 4096;
 	make(&o);
 	EXPECT_EQ(0, destroy_it());
+}
+
+TEST(who_closes_last_is_told_of_a_refused_block)
+{
+	struct tmk_workspace_opts o = shared(0);
+
+	o.overallocation_limit = 10000;
+	make(&o);
+	other_begin();
+	EXPECT_EQ(0, open_it());
+	EXPECT_EQ(0, there(open_it));
+	EXPECT_EQ(0, make_tensor());
+	ASSERT_EQ(0, limit(held()));
+	EXPECT_EQ(0, close_it());
+	EXPECT_EQ(-ENOMEM, there(close_it));
+	EXPECT_FALSE(info().open);
+	EXPECT_EQ(0, info().size);
+	ASSERT_EQ(0, limit(TMK_UNLIMITED));
+	EXPECT_EQ(0, there(open_it));
+	EXPECT_EQ(0, there(close_it));
+	EXPECT_LT(0, info().size);
+	EXPECT_EQ(0, other_end());
 }
 
 static int toggle_there(void)
