@@ -223,8 +223,9 @@ static void all_refuse(enum end how)
 			bad = ended(ops[o].args[i].sort, how);
 			EXPECT_TRUE(refused(&ops[o], i, bad,
 					    how == NEVER ? -EINVAL : -ESTALE));
-			if (how != CLOSED && how != DESTROYED && bad)
-				EXPECT_TRUE(tmk_tensor_is_attached(bad));
+			EXPECT_FALSE(tmk_tensor_is_in_scope(bad));
+			EXPECT_FALSE(tmk_tensor_is_closeable(bad));
+			EXPECT_EQ(how != NEVER, tmk_tensor_is_attached(bad));
 		}
 	}
 }
