@@ -310,8 +310,9 @@ int tmk_tensor_create_in(struct tmk_tensor **out, struct tmk_workspace *handle,
 	tmk__ws_leave(ws);
 	if (err)
 		return err;
-	return ws->special ? create_special(out, ws, dtype, rank, shape) :
-			     create_attached(out, ws, dtype, rank, shape);
+	return ws->bypass || ws->shared ?
+		       create_special(out, ws, dtype, rank, shape) :
+		       create_attached(out, ws, dtype, rank, shape);
 }
 
 int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,

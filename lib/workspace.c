@@ -40,7 +40,6 @@ static void take_opts(struct tmk__ws *ws, const char *id,
 	ws->is_ring = opts->reset == TMK_WS_RESET_ENDOFBUFFER;
 	ws->bypass = opts->debug == TMK_WS_DEBUG_BYPASS_EVERYTHING;
 	ws->shared = opts->flags & TMK_WS_F_SHARED;
-	ws->special = ws->bypass || ws->shared;
 	name_region(ws);
 }
 

@@ -112,7 +112,6 @@ struct tmk__ws {
 	bool off; /* use is toggled off for this scope */
 	bool bypass; /* debug: whatever is asked for is had outside */
 	bool shared;
-	bool special; /* one of these two: tensors are not just made */
 	uint32_t openers; /* shared: so many threads have it open */
 
 	/* Counters: names as in struct tmk_workspace_info. */
