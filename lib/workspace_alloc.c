@@ -134,25 +134,24 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 	return 0;
 }
 
-/* From a shared one that was entered. Clearing waits until it is left. */
+/* From a shared one that was entered. The block is cleared when it was left. */
 static int alloc_shared(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 {
+	bool room = tmk__ws_has_room(ws, bytes);
 	void *p = NULL;
-	bool used;
 	int err = 0;
 
 	if (!tmk__ws_is_open_here(ws))
 		err = tmk__ws_refuse_closed(ws);
-	else if (tmk__ws_has_room(ws, bytes))
+	else if (room)
 		p = tmk__ws_bump(ws, bytes);
 	else
-		err = tmk__ws_alloc_slow(&p, ws, bytes, false);
-	used = !err && (char *)p >= ws->base && (char *)p < ws->base + ws->size;
+		err = tmk__ws_alloc_slow(&p, ws, bytes, zero);
 	tmk__ws_leave(ws);
 	if (err)
 		return err;
 	*out = p;
-	if (used && zero)
+	if (room && zero)
 		memset(p, 0, bytes);
 	return 0;
 }
