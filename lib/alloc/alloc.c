@@ -285,9 +285,17 @@ slow:
 	return free_slow(ptr);
 }
 
-/* How large a block is, and what for. Under heap_lock. */
-static int block_find(struct tmk__block **out, uint64_t *bytes,
-		      uint8_t *purpose, const void *ptr)
+/**
+ * tmk__block_find() - a block of the program's; under heap_lock
+ * @out: the block, or the slab that it is an object of
+ * @bytes: how large it is
+ * @purpose: what for
+ * @ptr: any value
+ *
+ * Return: 0; -EALREADY, -EINVAL with a sentence.
+ */
+int tmk__block_find(struct tmk__block **out, uint64_t *bytes, uint8_t *purpose,
+		    const void *ptr)
 {
 	struct tmk__heap *heap = tmk__heap_of(ptr);
 	_Atomic uint8_t *state;
@@ -299,92 +307,6 @@ static int block_find(struct tmk__block **out, uint64_t *bytes,
 		return tmk__misuse(heap, ptr);
 	*purpose = (uint8_t)(tmk__state_get(state) - TMK__LIVE);
 	*out = block;
-	return 0;
-}
-
-int tmk_alloc_usable_bytes(size_t *out, const void *ptr)
-{
-	struct tmk__block *block;
-	uint64_t bytes = 0;
-	uint8_t purpose;
-	int err;
-
-	if (!out)
-		return tmk__error(-EINVAL, "nowhere to put the size");
-	tmk__heap_lock();
-	err = block_find(&block, &bytes, &purpose, ptr);
-	tmk__heap_unlock();
-	if (!err)
-		*out = bytes;
-	return err;
-}
-
-/* Where it is? Return: false if it has to be moved. Under heap_lock. */
-static bool resize_in_place(struct tmk__block *block, uint64_t had,
-			    uint8_t purpose, size_t bytes)
-{
-	struct tmk__heap *heap = tmk__heap;
-	uint32_t index, pages;
-
-	if (bytes <= had && bytes >= had - had / 8)
-		return true;
-	if (block->type != TMK__RUN_LARGE || bytes <= TMK__SMALL_MAX ||
-	    bytes > TMK__BYTES_MAX || !heap || block < heap->blocks ||
-	    block >= heap->blocks + heap->blocks_nr)
-		return false;
-	if (tmk__pages_room(heap, 2))
-		return false;
-	index = (uint32_t)(block - heap->blocks);
-	pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
-	if (pages < block->pages)
-		tmk__pages_shrink(heap, index, pages);
-	else if (!tmk__pages_extend(heap, index, pages))
-		return false;
-	tmk__tcache_count(purpose, (int64_t)(tmk__block_bytes(block) - had));
-	return true;
-}
-
-static int move(void **out, void *ptr, size_t bytes, uint64_t had,
-		const struct tmk_alloc_opts *opts)
-{
-	void *data;
-	int err;
-
-	err = tmk_alloc(&data, bytes, opts);
-	if (err)
-		return err;
-	memcpy(data, ptr, TMK__MIN(bytes, had));
-	*out = data;
-	return tmk_free(ptr);
-}
-
-int tmk_realloc(void **out, void *ptr, size_t bytes,
-		const struct tmk_alloc_opts *opts)
-{
-	struct tmk__error_state before;
-	struct tmk__block *block;
-	uint8_t purpose = 0;
-	uint64_t had = 0;
-	bool done;
-	int err;
-
-	if (!ptr)
-		return tmk_alloc(out, bytes, opts);
-	if (!out || !bytes)
-		return tmk__error(-EINVAL, "%s",
-				  out ? "a block of 0 bytes was asked for" :
-					"nowhere to put the block");
-	tmk__error_save(&before);
-	tmk__heap_lock();
-	err = block_find(&block, &had, &purpose, ptr);
-	done = !err && !opts && resize_in_place(block, had, purpose, bytes);
-	tmk__heap_unlock();
-	if (err)
-		return err;
-	tmk__error_restore(&before);
-	if (!done)
-		return move(out, ptr, bytes, had, opts);
-	*out = ptr;
 	return 0;
 }
 

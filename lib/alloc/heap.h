@@ -3,7 +3,8 @@
 /*
  * The allocator's insides.
  *
- *	alloc.c    the public functions: the fast path, freeing and resizing
+ *	alloc.c    the public functions: the fast path, and freeing
+ *	realloc.c  blocks that become larger or smaller
  *	request.c  requests that the fast path does not serve
  *	tcache.c   what each thread keeps for itself
  *	fence.c    blocks that are freed later
@@ -307,6 +308,8 @@ int tmk__block_alloc(void **out, size_t bytes,
 		     const struct tmk_alloc_opts *given);
 
 /* alloc.c: under heap_lock */
+int tmk__block_find(struct tmk__block **out, uint64_t *bytes, uint8_t *purpose,
+		    const void *ptr);
 int tmk__block_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr);
 uint64_t tmk__slot_give(const struct tmk__slot *slot);
 
