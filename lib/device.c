@@ -298,6 +298,7 @@ err_free:
 static int device_make_locked(const struct tmk_open_opts *opts)
 {
 	log_choose();
+	tmk__debug_warn();
 	tmk__stats_choose();
 	if (fork_err)
 		return tmk__error(-fork_err, "cannot prepare for fork(): %s",
@@ -420,6 +421,7 @@ int tmk_close(void)
 		return 0;
 	tmk__cache_shut();
 	tmk__device_put(device);
+	tmk__leaks_report("at tmk_close()");
 	return close_report();
 }
 

@@ -70,6 +70,7 @@ void tmk__bug(const char *fmt, ...) TMK__PRINTF(1, 2) __attribute__((noreturn));
 enum tmk__env {
 	TMK__ENV_BACKEND,
 	TMK__ENV_BLAS,
+	TMK__ENV_DEBUG,
 	TMK__ENV_DUMP_ON_OOM,
 	TMK__ENV_INITIAL_BYTES,
 	TMK__ENV_LOG,
@@ -85,6 +86,7 @@ enum tmk__env {
 const char *tmk__env_name(enum tmk__env env);
 const char *tmk__env_get(enum tmk__env env);
 int tmk__env_choice(enum tmk__env env, bool *known);
+uint32_t tmk__env_list(enum tmk__env env, bool tell);
 int tmk__env_bytes(uint64_t *out, enum tmk__env env, uint64_t whole,
 		   uint64_t unset);
 
@@ -268,5 +270,8 @@ void tmk__stats_choose(void);
 
 /* kind.c */
 enum tmk_kind tmk__kind_for(uint64_t bytes);
+
+/* What is checked and remembered where TMK_DEBUG says so. */
+#include "base/debug.h"
 
 #endif /* TMK_INTERNAL_H */

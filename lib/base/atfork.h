@@ -12,10 +12,11 @@
 #ifndef TMK_BASE_ATFORK_H
 #define TMK_BASE_ATFORK_H
 
-#define TMK__ATFORK_DEVICE 101
-#define TMK__ATFORK_HANDLE 102
-#define TMK__ATFORK_THREAD 103
-#define TMK__ATFORK_HEAP 104
+#define TMK__ATFORK_DEBUG 101
+#define TMK__ATFORK_DEVICE 102
+#define TMK__ATFORK_HANDLE 103
+#define TMK__ATFORK_THREAD 104
+#define TMK__ATFORK_HEAP 105
 
 #define TMK__AT_LOAD(when) __attribute__((constructor(TMK__ATFORK_##when)))
 

@@ -4,19 +4,22 @@
  * The environment: one table of every variable that the library reads. All are
  * ignored in privileged (set-user-ID) programs.
  *
- * A choice that does not exist is warned about once and the default is taken.
+ * A choice that does not exist is warned about once and the default is taken; of
+ * a list the word that means nothing is left out.
  * A limit that cannot be understood is an error: a limit that is silently not
  * there is none.
  */
 #define _GNU_SOURCE /* secure_getenv() */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "internal.h"
 
 enum env_kind {
 	ENV_CHOICE, /* one of a few words */
+	ENV_LIST, /* some of a few words, with commas between them */
 	ENV_BYTES, /* a limit or size, as tmk_bytes_parse() reads it */
 	ENV_PATH, /* the name of a file or directory */
 };
@@ -27,7 +30,7 @@ enum env_kind {
  * @kind: what its values are
  * @fallback: what is taken where it is not set, for people
  * @doc: what it does, for people
- * @choices: ENV_CHOICE: the words; the first is the default
+ * @choices: ENV_CHOICE: the words; the first is the default. ENV_LIST: the words
  */
 struct env_row {
 	const char *name;
@@ -47,6 +50,11 @@ static const struct env_row rows[TMK__ENV_NR] = {
 		"TMK_BLAS", ENV_CHOICE, "openblas",
 		"what computes matrix products; another word is an error",
 		{ "openblas", "ref" },
+	},
+	[TMK__ENV_DEBUG] = {
+		"TMK_DEBUG", ENV_LIST, "not set",
+		"checks of what the program does with memory",
+		{ "leaks", "poison", "guard" }, /* as TMK__DEBUG_* */
 	},
 	[TMK__ENV_DUMP_ON_OOM] = {
 		"TMK_DUMP_ON_OOM", ENV_PATH, "not set",
@@ -91,6 +99,8 @@ static const struct env_row rows[TMK__ENV_NR] = {
 	},
 };
 
+static atomic_uint warned; /* of which variables that was said */
+
 /**
  * tmk__env_name() - a variable's name
  * @env: which
@@ -123,7 +133,6 @@ const char *tmk__env_get(enum tmk__env env)
  */
 int tmk__env_choice(enum tmk__env env, bool *known)
 {
-	static atomic_uint warned;
 	const struct env_row *row = &rows[env];
 	const char *value = tmk__env_get(env);
 	int i;
@@ -141,6 +150,48 @@ int tmk__env_choice(enum tmk__env env, bool *known)
 		tmk__log(TMK__LOG_WARN, "%s=%s is unknown, taking %s",
 			 row->name, value, row->choices[0]);
 	return 0;
+}
+
+/* Which of a row's words is that? Return: its bit, 0 for none. */
+static uint32_t word_bit(const struct env_row *row, const char *word,
+			 size_t len)
+{
+	int i;
+
+	for (i = 0; row->choices[i]; i++)
+		if (strlen(row->choices[i]) == len &&
+		    !strncasecmp(word, row->choices[i], len))
+			return UINT32_C(1) << i;
+	return 0;
+}
+
+/**
+ * tmk__env_list() - which of its words a variable has
+ * @env: a variable with a list of words
+ * @tell: warn of others, once
+ *
+ * Return: bits, in the order of the words in the table.
+ */
+uint32_t tmk__env_list(enum tmk__env env, bool tell)
+{
+	const struct env_row *row = &rows[env];
+	const char *word = tmk__env_get(env);
+	uint32_t bits = 0, bit;
+	size_t len;
+
+	if (tell && word)
+		tell = !(atomic_fetch_or(&warned, 1u << env) & 1u << env);
+	for (; word && *word; word += len) {
+		word += strspn(word, ", ");
+		len = strcspn(word, ", ");
+		bit = word_bit(row, word, len);
+		bits |= bit;
+		if (len && !bit && tell)
+			tmk__log(TMK__LOG_WARN,
+				 "%s: %.*s is unknown and left out", row->name,
+				 (int)TMK__MIN(len, 64u), word);
+	}
+	return bits;
 }
 
 /**

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * Lines on standard error, for those who set TMK_LOG. The library prints
- * nothing else, anywhere; the one exception is a bug of its own.
+ * nothing else, anywhere, but a bug of its own and what TMK_DEBUG finds (debug.c).
  */
 #include <stdarg.h>
 #include <stdlib.h>

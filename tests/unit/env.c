@@ -245,6 +245,30 @@ TEST(every_junk_choice_is_told_once)
 				 "disabled"));
 }
 
+TEST(lists_of_words)
+{
+	static const struct {
+		const char *value;
+		uint32_t bits;
+	} lists[] = {
+		{ "", 0 },
+		{ "leaks", 1 },
+		{ "guard,leaks", 5 },
+		{ "LEAKS,Poison,guard", 7 },
+		{ ",poison,, poison ,", 2 },
+		{ "leak,leakss,poisonguard,7", 0 },
+		{ "leaks;guard", 0 },
+		{ "all,guard", 4 },
+	};
+	size_t i;
+
+	EXPECT_EQ(0, tmk__env_list(TMK__ENV_DEBUG, true));
+	for (i = 0; i < TMK__ARRAY_SIZE(lists); i++) {
+		setenv("TMK_DEBUG", lists[i].value, 1);
+		EXPECT_EQ(lists[i].bits, tmk__env_list(TMK__ENV_DEBUG, true));
+	}
+}
+
 TEST(nothing_is_printed_unless_asked_for)
 {
 	char *text;
