@@ -85,6 +85,13 @@ static inline __attribute__((always_inline)) void *bin_take(
 	return slot.data;
 }
 
+static __attribute__((noinline)) int alloc_slow(
+	void **out, size_t bytes, const struct tmk_alloc_opts *opts)
+{
+	return tmk__debug() ? tmk__checked_alloc(out, bytes, opts) :
+			      tmk__block_alloc(out, bytes, opts);
+}
+
 int tmk_alloc(void **out, size_t bytes, const struct tmk_alloc_opts *opts)
 {
 	struct tmk__tcache *cache;
@@ -112,7 +119,7 @@ int tmk_alloc(void **out, size_t bytes, const struct tmk_alloc_opts *opts)
 	return 0;
 
 slow:
-	return tmk__block_alloc(out, bytes, opts);
+	return alloc_slow(out, bytes, opts);
 }
 
 /*
@@ -243,6 +250,8 @@ static __attribute__((noinline)) int free_slow(void *ptr)
 
 	if (!ptr)
 		return 0;
+	if (tmk__debug())
+		return tmk__checked_free(ptr);
 	tmk__heap_lock();
 	err = free_locked(ptr, &later);
 	tmk__heap_unlock();

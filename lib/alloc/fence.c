@@ -109,7 +109,10 @@ static void blocks_free(struct pending *list)
 	tmk__heap_lock();
 	for (next = list; next; next = next->next) {
 		tmk__tcache_count(deferred, -(int64_t)next->bytes);
-		tmk__slot_give(&next->slot);
+		if (tmk__debug())
+			tmk__checked_give(&next->slot, next->bytes);
+		else
+			tmk__slot_give(&next->slot);
 	}
 	tight = tmk__heap_tight();
 	tmk__heap_unlock();
@@ -279,8 +282,9 @@ static int watch(struct tmk_fence *fence)
 	return err;
 }
 
-/* Under fence_lock. */
-static int defer(struct pending *p, void *ptr, struct tmk_fence *fence)
+/* Under fence_lock. @stack: of the call. */
+static int defer(struct pending *p, void *ptr, struct tmk_fence *fence,
+		 uint32_t stack)
 {
 	int err = 0;
 
@@ -289,7 +293,9 @@ static int defer(struct pending *p, void *ptr, struct tmk_fence *fence)
 	if (err)
 		return err;
 	tmk__heap_lock();
-	err = tmk__block_retire(&p->slot, &p->bytes, ptr);
+	err = tmk__debug() ?
+		      tmk__checked_retire(&p->slot, &p->bytes, ptr, stack) :
+		      tmk__block_retire(&p->slot, &p->bytes, ptr);
 	if (!err)
 		tmk__tcache_count(purpose(), (int64_t)p->bytes);
 	tmk__heap_unlock();
@@ -303,6 +309,7 @@ static int defer(struct pending *p, void *ptr, struct tmk_fence *fence)
 
 int tmk_free_after(void *ptr, struct tmk_fence *fence)
 {
+	uint32_t stack = tmk__stack_take();
 	struct pending *p;
 	int err;
 
@@ -317,7 +324,7 @@ int tmk_free_after(void *ptr, struct tmk_fence *fence)
 	if (fence->passed)
 		err = 1;
 	else
-		err = defer(p, ptr, fence);
+		err = defer(p, ptr, fence, stack);
 	pthread_mutex_unlock(&fence_lock);
 	if (err)
 		free(p);

@@ -173,6 +173,8 @@ static int region_make(struct tmk_region **out, struct tmk__device *device,
 		       uint32_t hi)
 {
 	struct tmk_region_opts opts = TMK_REGION_OPTS_INIT;
+	size_t bytes = (size_t)(hi - lo) << TMK__PAGE_SHIFT;
+	int err;
 
 	opts.kind = arena->kind;
 	if (!arena->kind)
@@ -180,9 +182,11 @@ static int region_make(struct tmk_region **out, struct tmk__device *device,
 	opts.flags = arena->flags;
 	opts.node = arena->node;
 	opts.name = "alloc";
-	return tmk__region_create_at(out, device, page_address(heap, lo),
-				     (size_t)(hi - lo) << TMK__PAGE_SHIFT,
-				     &opts);
+	err = tmk__region_create_at(out, device, page_address(heap, lo), bytes,
+				    &opts);
+	if (!err && tmk__debug())
+		tmk__checked_fresh(page_address(heap, lo), bytes, opts.kind);
+	return err;
 }
 
 /* There is a region at [lo, hi) of an absent run: tell the tables. */
@@ -252,6 +256,14 @@ static bool refused(int err)
 
 static uint64_t trim(uint32_t age_ms);
 
+/* Is there room for a request now that was not before? */
+static bool make_room(void)
+{
+	bool any = tmk__checked_flush();
+
+	return trim(0) || any || tmk__cache_drop_initial();
+}
+
 /*
  * One way after the other: what threads keep; new memory, some of it to spare;
  * no more than is needed; and what else is free.
@@ -278,9 +290,7 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		err = place_fill(heap, arena, device, &place);
 		if (err == -EAGAIN ||
 		    (refused(err) &&
-		     (attempt++ < 1 ||
-		      (attempt == 2 &&
-		       (trim(0) || tmk__cache_drop_initial()))))) {
+		     (attempt++ < 1 || (attempt == 2 && make_room())))) {
 			tmk__error_restore(&before);
 			err = 0;
 		}
@@ -402,6 +412,7 @@ static uint64_t trim(uint32_t age_ms)
 	/* Not to have been able to give something back is no failure. */
 	tmk__error_save(&before);
 	tmk__tcache_flush_all();
+	tmk__checked_flush();
 	if (tmk__heap)
 		bytes += trim_heap(tmk__heap, age_ms);
 	for (; heap; heap = heap->older)

@@ -75,7 +75,8 @@ void tmk__heap_reopen(void)
 void tmk__heap_look(void)
 {
 	over = tmk__ledger_over() || tmk__wait_busy();
-	tmk__tcache_mode(closed || over);
+	/* Not to be decided by a fork() of a program that has no block. */
+	tmk__tcache_mode(closed || over || (known && tmk__debug()));
 }
 
 /* Tell of what the ledger has as cache and the program has got. */
@@ -269,6 +270,7 @@ static int heap_make(void)
 		tmk__pages_init();
 		tmk__purpose_lender(&lender);
 		known = true;
+		tmk__heap_look();
 	}
 	tmk__heap = heap;
 	return 0;

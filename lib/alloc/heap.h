@@ -12,6 +12,7 @@
  *	slab.c     objects up to 32 KiB, several to a run of pages
  *	pages.c    runs of pages: best fit, merged with their neighbours
  *	grow.c     where pages come from: regions, and where they go: trimming
+ *	checked.c  blocks while something is checked (TMK_DEBUG)
  *	heap.c     the window of address space, fork(), counters
  *
  * A heap is one window of address space, cut into arenas, one for each kind and
@@ -278,6 +279,17 @@ void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	      uint32_t pages, uint32_t align);
 uint64_t tmk__grow_trim(uint32_t age_ms);
+
+/* checked.c */
+int tmk__checked_alloc(void **out, size_t bytes,
+		       const struct tmk_alloc_opts *given);
+int tmk__checked_free(void *ptr);
+int tmk__checked_bytes(uint64_t *out, const void *ptr);
+int tmk__checked_retire(struct tmk__slot *out, uint64_t *bytes, void *ptr,
+			uint32_t stack);
+void tmk__checked_give(const struct tmk__slot *slot, uint64_t bytes);
+bool tmk__checked_flush(void);
+void tmk__checked_fresh(void *data, uint64_t bytes, enum tmk_kind kind);
 
 /* fence.c */
 void tmk__fence_lock(void);

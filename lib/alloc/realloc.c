@@ -19,7 +19,8 @@ int tmk_alloc_usable_bytes(size_t *out, const void *ptr)
 	if (!out)
 		return tmk__error(-EINVAL, "nowhere to put the size");
 	tmk__heap_lock();
-	err = tmk__block_find(&block, &bytes, &purpose, ptr);
+	err = tmk__debug() ? tmk__checked_bytes(&bytes, ptr) :
+			     tmk__block_find(&block, &bytes, &purpose, ptr);
 	tmk__heap_unlock();
 	if (!err)
 		*out = bytes;
@@ -85,8 +86,15 @@ int tmk_realloc(void **out, void *ptr, size_t bytes,
 					"nowhere to put the block");
 	tmk__error_save(&before);
 	tmk__heap_lock();
-	err = tmk__block_find(&block, &had, &purpose, ptr);
-	done = !err && !opts && resize_in_place(block, had, purpose, bytes);
+	/* What is checked moves each time: stale pointers are to be noticed. */
+	if (tmk__debug()) {
+		err = tmk__checked_bytes(&had, ptr);
+		done = false;
+	} else {
+		err = tmk__block_find(&block, &had, &purpose, ptr);
+		done = !err && !opts &&
+		       resize_in_place(block, had, purpose, bytes);
+	}
 	tmk__heap_unlock();
 	if (err)
 		return err;
