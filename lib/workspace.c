@@ -38,6 +38,7 @@ static void take_opts(struct tmk__ws *ws, const char *id,
 	ws->opts = *opts;
 	ws->mask = opts->alignment - 1;
 	ws->is_ring = opts->reset == TMK_WS_RESET_ENDOFBUFFER;
+	ws->special = ws->is_ring;
 	ws->bypass = opts->debug == TMK_WS_DEBUG_BYPASS_EVERYTHING;
 	ws->shared = opts->flags & TMK_WS_F_SHARED;
 	name_region(ws);
@@ -70,9 +71,13 @@ static int create(struct tmk_workspace **out, const char *id,
 	tmk__ws_lock(ws);
 	err = tmk__ws_enlist(ws);
 	if (!err) {
-		err = first_block(ws, opts);
-		if (err)
+		err = tmk__ws_check_init(ws);
+		if (!err)
+			err = first_block(ws, opts);
+		if (err) {
+			tmk__ws_check_exit(ws);
 			tmk__ws_delist(ws);
+		}
 	}
 	if (!err)
 		*out = tmk__ws_handle(ws);
@@ -188,6 +193,7 @@ void tmk__ws_destroy(struct tmk__ws *ws)
 {
 	__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 	tmk__ws_delist(ws);
+	tmk__ws_check_exit(ws);
 	tmk__ws_spill_destroy(&ws->spill);
 	tmk__ws_spill_destroy(&ws->pinned);
 	tmk__ws_spill_destroy(&ws->outside);

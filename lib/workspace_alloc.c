@@ -69,6 +69,7 @@ int tmk__ws_alloc_beside(void **out, struct tmk__ws *ws,
 	if (err)
 		return err;
 	ws->allocations++;
+	ws->untidy = true;
 	if (spill == &ws->outside)
 		return 0;
 	ws->beside += n;
@@ -88,6 +89,8 @@ static int alloc_case(void **out, struct tmk__ws *ws, size_t n)
 		return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
 	if (ws->is_ring)
 		return tmk__ring_alloc(out, ws, n);
+	if (ws->check.on && n <= ws->size - ws->offset)
+		return tmk__ws_check_take(out, ws, n);
 	if (ws->opts.spill == TMK_WS_SPILL_FAIL)
 		return tmk__ws_refuse_full(ws, n);
 	return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
@@ -127,6 +130,10 @@ int tmk__ws_alloc_slow(void **out, struct tmk__ws *ws, size_t bytes, bool zero)
 	if (err) {
 		tmk__ws_dump();
 		return err;
+	}
+	if (ws->check.on) {
+		tmk__ws_check_fill(*out, bytes, zero);
+		return 0;
 	}
 	/* Only a ring hands out here what was used before. */
 	if (zero && ws->is_ring)

@@ -60,6 +60,7 @@ int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
 	if (ws->is_ring)
 		tmk__ring_block_made(ws);
 	tmk__ws_room_set(ws);
+	tmk__ws_check_block(ws, size);
 	return 0;
 }
 
@@ -69,6 +70,7 @@ int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
  */
 void tmk__ws_block_destroy(struct tmk__ws *ws)
 {
+	tmk__ws_check_block(ws, 0);
 	tmk_region_put(ws->region);
 	tmk__ws_file_destroy(ws);
 	ws->region = NULL;

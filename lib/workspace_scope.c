@@ -216,6 +216,9 @@ static void beside_end(struct tmk__ws *ws)
 {
 	uint64_t gen = ws->cell->gen, length;
 
+	ws->untidy = false;
+	if (ws->check.on)
+		tmk__ws_check_end(ws);
 	tmk__ring_free(ws, &ws->outside, UINT64_MAX);
 	if (!ws->is_ring || ws->opts.debug == TMK_WS_DEBUG_SPILL_EVERYTHING) {
 		tmk__ring_free(ws, &ws->spill, UINT64_MAX);
@@ -255,7 +258,7 @@ static int scope_end(struct tmk__ws *ws)
 		ws->end = 0;
 	}
 	ws->beside = 0;
-	if (ws->is_ring || ws->spill.chunks_nr || ws->outside.chunks_nr)
+	if (ws->is_ring || ws->untidy)
 		beside_end(ws);
 	return tmk__ws_block_close(ws);
 }

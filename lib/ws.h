@@ -15,6 +15,7 @@
  *	workspace_ring.c    rings: reset policy ENDOFBUFFER
  *	workspace_file.c    blocks in files
  *	workspace_report.c  a table of everybody's workspaces
+ *	workspace_check.c   what TMK_DEBUG asks for
  *
  * A workspace is used by the thread that made it and by no other, so nothing
  * here is locked; what other threads may read (handle, thread) is atomic. One
@@ -91,6 +92,14 @@ struct tmk__ring {
 	uint32_t fresh_end;
 };
 
+/* What is checked, of a block in RAM that is no ring; workspace_check.c. */
+struct tmk__ws_check {
+	bool on; /* something is: each allocation is to be looked at */
+	bool shut; /* the block is inaccessible */
+	size_t used; /* handed out in this scope; what is behind it, up to */
+	size_t stale; /* here, holds a pattern that nobody may write over */
+};
+
 struct tmk__ws {
 	/* What an allocation in a warmed-up workspace touches. */
 	struct tmk_workspace_room; /* its members are members here */
@@ -109,6 +118,8 @@ struct tmk__ws {
 	uint32_t cell_nr;
 	bool open;
 	bool is_ring;
+	bool special; /* a ring, or checked: each allocation is a case */
+	bool untidy; /* this scope's end has more to do than to go back to 0 */
 	bool off; /* use is toggled off for this scope */
 	bool bypass; /* debug: whatever is asked for is had outside */
 	bool shared;
@@ -128,6 +139,7 @@ struct tmk__ws {
 	struct tmk_region *region; /* behind the block; or */
 	struct tmk__ws_file file;
 	struct tmk__ring ring;
+	struct tmk__ws_check check;
 	struct tmk__spill spill; /* aged in cycles */
 	struct tmk__spill pinned; /* aged in steps */
 	struct tmk__spill outside; /* had while use was toggled off */
@@ -280,7 +292,7 @@ static inline uint64_t tmk__ws_total(const struct tmk__ws *ws)
 /** tmk__ws_room_set() - the offset or the state changed: how far is it free? */
 static inline void tmk__ws_room_set(struct tmk__ws *ws)
 {
-	bool plain = ws->open && !ws->is_ring && !ws->off && !ws->bypass &&
+	bool plain = ws->open && !ws->special && !ws->off && !ws->bypass &&
 		     ws->opts.debug == TMK_WS_DEBUG_DISABLED;
 
 	ws->end = plain ? ws->size : ws->offset;
@@ -521,5 +533,13 @@ void tmk__ws_file_destroy(struct tmk__ws *ws);
 
 /* workspace_report.c */
 void tmk__ws_dump(void);
+
+/* workspace_check.c */
+int tmk__ws_check_init(struct tmk__ws *ws);
+void tmk__ws_check_exit(const struct tmk__ws *ws);
+void tmk__ws_check_block(struct tmk__ws *ws, uint64_t bytes);
+int tmk__ws_check_take(void **out, struct tmk__ws *ws, size_t n);
+void tmk__ws_check_fill(void *data, size_t bytes, bool zero);
+void tmk__ws_check_end(struct tmk__ws *ws);
 
 #endif /* TMK_WS_H */
