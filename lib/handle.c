@@ -317,6 +317,18 @@ static int detached_grow(void)
 	return 0;
 }
 
+/* The program has it from now on. */
+static int detached_remember(const struct tmk_tensor *handle)
+{
+	struct tmk__holder h = {
+		.key = (uintptr_t)handle,
+		.made = tmk__stack_take(),
+		.what = TMK__HOLDER_TENSOR,
+	};
+
+	return tmk__holder_add(&h);
+}
+
 int tmk__detached_take(struct tmk_tensor **out, struct tmk__tensor **header)
 {
 	struct tmk__tensor *t;
@@ -344,7 +356,10 @@ int tmk__detached_take(struct tmk_tensor **out, struct tmk__tensor **header)
 	*out = tmk__handle_make(slot, t->last_seq);
 	*header = t;
 	tables_unlock();
-	return 0;
+	err = tmk__debug() ? detached_remember(*out) : 0;
+	if (err)
+		tmk__detached_free(*out);
+	return err;
 }
 
 /* Called with the lock. */
@@ -352,6 +367,10 @@ static void detached_release(uint32_t slot)
 {
 	struct tmk__tensor *t = &tmk__handles.slots[slot];
 
+	if (tmk__debug())
+		tmk__holder_remove(TMK__HOLDER_TENSOR,
+				   (uintptr_t)tmk__handle_make(slot,
+							       t->last_seq));
 	__atomic_store_n(&t->seq, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&t->region, NULL, __ATOMIC_RELAXED);
 	t->data = NULL;

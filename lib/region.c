@@ -335,10 +335,39 @@ int tmk__region_create_for(struct tmk_region **out, size_t bytes,
 	return err;
 }
 
+/* It is the program's from now on, which is remembered where that is wanted. */
+static int region_hand_out(struct tmk_region **out, struct tmk_region *region,
+			   uint32_t stack)
+{
+	struct tmk__holder h = {
+		.key = (uintptr_t)region,
+		.bytes = region->b.bytes,
+		.made = stack,
+		.what = TMK__HOLDER_REGION,
+		.kind = (uint8_t)region->b.kind,
+	};
+	int err = 0;
+
+	if (tmk__debug()) {
+		memcpy(h.name, region->name, sizeof(region->name));
+		err = tmk__holder_add(&h);
+	}
+	if (err)
+		tmk_region_put(region);
+	else
+		*out = region;
+	return err;
+}
+
 int tmk_region_create(struct tmk_region **out, size_t bytes,
 		      const struct tmk_region_opts *opts)
 {
-	return tmk__region_create_for(out, bytes, opts, TMK_USE_GENERAL);
+	struct tmk_region *region;
+	int err;
+
+	err = tmk__region_create_for(out ? &region : NULL, bytes, opts,
+				     TMK_USE_GENERAL);
+	return err ? err : region_hand_out(out, region, tmk__stack_take());
 }
 
 /* Map what @region->b.fd is and charge it; the descriptor is ours by then. */
@@ -387,8 +416,7 @@ static int import_on(struct tmk_region **out, struct tmk__device *device,
 	}
 	region->imported = true;
 	region_count(region);
-	*out = region;
-	return 0;
+	return region_hand_out(out, region, tmk__stack_take());
 }
 
 int tmk_region_import(struct tmk_region **out, int fd)
@@ -419,6 +447,8 @@ void tmk_region_put(struct tmk_region *region)
 	if (!region || atomic_fetch_sub_explicit(&region->refs, 1,
 						 memory_order_acq_rel) != 1)
 		return;
+	if (tmk__debug())
+		tmk__holder_remove(TMK__HOLDER_REGION, (uintptr_t)region);
 	b = &region->b;
 	region->ops->region_destroy(b);
 	tmk__ledger_uncharge(b->kind, region->use, b->bytes, region->physical);

@@ -175,6 +175,25 @@ static void header_fill(struct tmk__tensor *t, const struct tmk__layout *l,
 	}
 }
 
+/* Where it is remembered what the program has: what this tensor is. */
+static void describe(const struct tmk_tensor *handle,
+		     const struct tmk__layout *l, size_t bytes, int kind)
+{
+	char name[TMK__HOLDER_NAME];
+	size_t len;
+	int i;
+
+	if (!tmk__debug())
+		return;
+	len = (size_t)snprintf(name, sizeof(name), "%s", dtypes[l->dtype].name);
+	for (i = 0; i < l->rank && len < sizeof(name); i++)
+		len += (size_t)snprintf(name + len, sizeof(name) - len,
+					"%s%" PRId64, i ? " x " : " ",
+					l->shape[i]);
+	tmk__holder_describe(TMK__HOLDER_TENSOR, (uintptr_t)handle, bytes, kind,
+			     name);
+}
+
 static int create_detached(struct tmk_tensor **out,
 			   const struct tmk_region_opts *opts,
 			   const struct tmk__layout *l)
@@ -205,6 +224,8 @@ static int create_detached(struct tmk_tensor **out,
 	tmk__tensor_region_set(t, region);
 	t->owner = region;
 	t->viewed = false;
+	describe(handle, l, region ? tmk_region_bytes(region) : 0,
+		 opts ? (int)opts->kind : (int)defaults.kind);
 	*out = handle;
 	return 0;
 }
@@ -347,6 +368,7 @@ int tmk_tensor_from_region(struct tmk_tensor **out, struct tmk_region *region,
 	header_fill(t, &l, (char *)tmk_region_data(region) + offset);
 	t->owner = false;
 	tmk__tensor_region_set(t, tmk_region_get(region));
+	describe(handle, &l, 0, 0);
 	*out = handle;
 	return 0;
 }
