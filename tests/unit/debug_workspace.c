@@ -67,6 +67,7 @@ TEST(memory_of_an_ended_scope_looks_it)
 
 static void closed(void)
 {
+	struct tmk_region_info info;
 	struct tmk_tensor *t;
 	int64_t n = 100;
 	char *p, *q;
@@ -87,6 +88,9 @@ static void closed(void)
 		MUST(!tmk_workspace_pop(ws));
 		MUST(traps(p, false) && traps(p, true) && traps(data, false));
 		MUST(traps(p + 99999, true));
+		/* What is shut can be asked about. */
+		MUST(!tmk_region_info(&info, tmk_workspace_region(ws)));
+		MUST(info.bytes_2m + info.bytes_4k == info.bytes);
 		/* An open scope that has nothing yet has nothing of before. */
 		MUST(!tmk_workspace_push(ws));
 		MUST(traps(p, false));
