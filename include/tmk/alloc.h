@@ -84,7 +84,9 @@ static inline struct tmk_alloc_opts tmk__alloc_opts_init(void)
  * @opts: options, or NULL for an uncleared block of any kind
  *
  * Blocks above 512 bytes are at most an eighth larger than asked for; those of
- * 32 KiB and more are whole pages.
+ * 32 KiB and more have the size of whole pages, and begin anywhere in one unless
+ * an alignment was asked for: at the same place they would be in each other's way
+ * in the processor's caches.
  *
  * Return: 0; -EINVAL for 0 bytes and for bad options; -EOVERFLOW for more bytes
  * than there can be; -ENOMEM or -EDQUOT if a limit refused, which

@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) void *bin_take(
 	if (__builtin_expect(!nr, 0))
 		return NULL;
 	slot_get(&slot, &bin->slots[nr - 1]);
-	if (pages && __builtin_expect(tmk__slot_block(&slot)->pages < pages, 0))
+	if (pages && __builtin_expect(tmk__slot_block(&slot)->room < pages, 0))
 		return NULL;
 	bin->nr = (uint32_t)nr - 1;
 	/* Or somebody else has it: freed twice at the same moment. */
@@ -143,9 +143,10 @@ static inline struct tmk__block *lookup(_Atomic uint8_t **state,
 	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
 		*state = block->states;
 		*bytes = tmk__block_bytes(block);
-		return at ? NULL : block;
+		return at == block->offset ? block : NULL;
 	}
-	if (block->type != TMK__RUN_SLAB || at >= tmk__block_bytes(block))
+	if (block->type != TMK__RUN_SLAB || at >= (uint64_t)block->pages
+							    << TMK__PAGE_SHIFT)
 		return NULL;
 	object = at * block->recip >> 32;
 	*state = &block->states[object];

@@ -76,8 +76,10 @@ enum tmk__run_type {
  * @pages: how many
  * @next: in its list; 0 ends it
  * @prev: in its list; 0: it is the first
- * @size: of each object; 0 for a large block
+ * @size: of each object
+ * @offset: of a large block: where in its first page it begins
  * @recip: 2^32 / @size, rounded up
+ * @room: of a large block: whole pages that it can hold
  * @objects: how many
  * @fresh: a free run that was never used: it reads as zero
  * @free_mask: objects that are free
@@ -94,8 +96,14 @@ struct tmk__block {
 	uint32_t pages;
 	uint32_t next;
 	uint32_t prev;
-	uint32_t size;
-	uint32_t recip;
+	union {
+		uint32_t size;
+		uint32_t offset;
+	};
+	union {
+		uint32_t recip;
+		uint32_t room;
+	};
 	uint8_t objects;
 	bool fresh;
 	union {
@@ -262,6 +270,7 @@ uint32_t tmk__pages_near(const struct tmk__heap *heap,
 			 const struct tmk__arena *arena, uint32_t page);
 bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages);
 void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages);
+void tmk__pages_shift(struct tmk__heap *heap, uint32_t index);
 
 /* slab.c: under heap_lock */
 extern uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];
@@ -335,9 +344,10 @@ static inline void tmk__state_set(_Atomic uint8_t *state, unsigned int value)
 	atomic_store_explicit(state, (uint8_t)value, memory_order_relaxed);
 }
 
+/* Of a large block. */
 static inline uint64_t tmk__block_bytes(const struct tmk__block *block)
 {
-	return (uint64_t)block->pages << TMK__PAGE_SHIFT;
+	return (uint64_t)block->room << TMK__PAGE_SHIFT;
 }
 
 /* Of something kept in a bin of blocks. */

@@ -51,6 +51,10 @@ int tmk__misuse(const struct tmk__heap *heap, const void *ptr)
 	at = (uintptr_t)ptr - (uintptr_t)heap->base -
 	     ((uint64_t)run->page << TMK__PAGE_SHIFT);
 	size = (uint64_t)run->pages << TMK__PAGE_SHIFT;
+	if (run->type == TMK__RUN_LARGE && at >= run->offset) {
+		at -= run->offset;
+		size = tmk__block_bytes(run);
+	}
 	if (run->type == TMK__RUN_SLAB) {
 		object = (unsigned int)(at / run->size);
 		at -= (uint64_t)object * run->size;

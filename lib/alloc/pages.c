@@ -18,6 +18,11 @@
 
 #include "heap.h"
 
+/* Places in a page where blocks begin, those of neighbours far from each other. */
+#define SHIFT_BYTES 64u
+#define SHIFTS ((uint32_t)TMK__PAGE / SHIFT_BYTES - 1)
+#define SHIFT_STEP 5u
+
 uint8_t tmk__page_bins[512];
 uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
 
@@ -322,13 +327,15 @@ static uint32_t best_fit(const struct tmk__heap *heap,
 	}
 }
 
-/* Which bin of a thread's cache a block goes to. */
-static uint8_t pages_bin(const struct tmk__block *block)
+/* How much a block can hold, and which bin of a thread's cache it goes to. */
+static void block_size(struct tmk__block *block)
 {
-	if (block->arena || block->pages < 8 ||
-	    block->pages > TMK__LARGE_MAX >> TMK__PAGE_SHIFT)
-		return TMK__BIN_NONE;
-	return (uint8_t)(TMK__SMALL_BINS + tmk__pages_list(block->pages) - 8);
+	block->room = block->pages - (block->offset ? 1 : 0);
+	block->keep = TMK__BIN_NONE;
+	if (!block->arena && block->room >= 8 &&
+	    block->room <= TMK__LARGE_MAX >> TMK__PAGE_SHIFT)
+		block->keep = (uint8_t)(TMK__SMALL_BINS +
+					tmk__pages_list(block->room) - 8);
 }
 
 /**
@@ -364,9 +371,9 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 		run_cut(heap, index, page, pages);
 	}
 	block->type = TMK__RUN_LARGE;
-	block->size = 0;
+	block->offset = 0;
 	block->objects = 0;
-	block->keep = pages_bin(block);
+	block_size(block);
 	atomic_store_explicit(&block->states[0], TMK__GONE,
 			      memory_order_relaxed);
 	map_set(heap, page, index);
@@ -487,7 +494,7 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	run_cut(heap, near, heap->blocks[near].page, more);
 	tmk__pages_entry_free(heap, near);
 	block->pages = pages;
-	block->keep = pages_bin(block);
+	block_size(block);
 	map_set(heap, block->page + pages - 1, index);
 	return true;
 }
@@ -510,7 +517,25 @@ void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	rest->page = block->page + pages;
 	rest->pages = block->pages - pages;
 	block->pages = pages;
-	block->keep = pages_bin(block);
+	block_size(block);
 	map_set(heap, block->page + pages - 1, index);
 	tmk__pages_free(heap, new, false, tmk__heap_now());
+}
+
+/**
+ * tmk__pages_shift() - have a new block begin somewhere in its first page
+ * @heap: the heap
+ * @index: the block, which has a page more than it needs
+ *
+ * A cache has few places for addresses that are whole pages apart. Blocks that
+ * all begin with a page push each other's beginnings out of it, and so on from
+ * page to page. What begins with the same page begins at the same place of it, so
+ * that it finds in the cache what was there before.
+ */
+void tmk__pages_shift(struct tmk__heap *heap, uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	block->offset = (block->page * SHIFT_STEP % SHIFTS + 1) * SHIFT_BYTES;
+	block_size(block);
 }

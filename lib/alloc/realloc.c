@@ -33,7 +33,6 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 {
 	struct tmk__heap *heap = tmk__heap;
 	uint32_t index, pages;
-	uint64_t now;
 
 	if (bytes <= had && bytes >= had - had / 8)
 		return true;
@@ -45,12 +44,12 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 		return false;
 	index = (uint32_t)(block - heap->blocks);
 	pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+	pages += block->pages - block->room;
 	if (pages < block->pages)
 		tmk__pages_shrink(heap, index, pages);
 	else if (!tmk__pages_extend(heap, index, pages))
 		return false;
-	now = (uint64_t)pages << TMK__PAGE_SHIFT;
-	tmk__tcache_count(purpose, (int64_t)(now - had));
+	tmk__tcache_count(purpose, (int64_t)(tmk__block_bytes(block) - had));
 	return true;
 }
 

@@ -10,6 +10,9 @@
 
 #include "heap.h"
 
+/* Pages of a block that may begin within one: one more is little beside them. */
+#define SHIFT_FROM 32u
+
 /**
  * struct request - what is asked for
  * @bytes: how much, not 0
@@ -87,7 +90,8 @@ static void *block_take(struct tmk__heap *heap, struct request *req,
 {
 	struct tmk__block *block = &heap->blocks[index];
 	struct tmk__slot slot = {
-		heap->base + ((uint64_t)block->page << TMK__PAGE_SHIFT),
+		heap->base + ((uint64_t)block->page << TMK__PAGE_SHIFT) +
+			block->offset,
 		block->states,
 	};
 
@@ -113,9 +117,9 @@ static void *kept_take(struct request *req)
 	for (i = cache->bins[bin].nr; i; i--) {
 		slot = slots[i - 1];
 		block = tmk__slot_block(&slot);
-		if (block->pages < req->pages ||
+		if (block->room < req->pages || block->offset ||
 		    (req->flags & TMK_ALLOC_F_EXACT &&
-		     block->pages > req->pages))
+		     block->room > req->pages))
 			continue;
 		memmove(&slots[i - 1], &slots[i],
 			(cache->bins[bin].nr - i) * sizeof(slot));
@@ -290,19 +294,27 @@ static int request_take(struct request *req, const struct tmk_alloc_opts *given)
 static bool serve_block(void **out, size_t bytes)
 {
 	struct request req = { .bytes = bytes, .align = 1 };
+	uint32_t pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
 	struct tmk__heap *heap;
-	void *data = NULL;
+	uint32_t index = 0;
 
-	req.pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+	req.pages = pages;
 	tmk__heap_lock();
 	heap = tmk__heap;
-	if (heap && heap->arenas_nr &&
-	    alloc_held(&data, heap, heap->arenas, &req))
-		data = NULL;
+	if (heap && heap->arenas_nr && !tmk__pages_room(heap, 2)) {
+		tmk__tcache_flush_large();
+		if (pages >= SHIFT_FROM)
+			index = tmk__pages_alloc(heap, heap->arenas, pages + 1,
+						 1);
+		if (index)
+			tmk__pages_shift(heap, index);
+		else
+			index = tmk__pages_alloc(heap, heap->arenas, pages, 1);
+		if (index)
+			*out = block_take(heap, &req, index);
+	}
 	tmk__heap_unlock();
-	if (data)
-		*out = data;
-	return data;
+	return index;
 }
 
 /**

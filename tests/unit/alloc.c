@@ -108,6 +108,38 @@ TEST(alignment)
 	EXPECT_EQ(0, tmk_close());
 }
 
+TEST(blocks_begin_in_different_places)
+{
+	struct tmk_alloc_opts opts = TMK_ALLOC_OPTS_INIT;
+	uint64_t places = 0;
+	char *p[8];
+	int i;
+
+	/* Out of memory that is there; the first of all begins with a page. */
+	ASSERT_EQ(0, tmk_alloc((void **)&p[0], 16 * MIB, NULL));
+	ASSERT_EQ(0, tmk_free(p[0]));
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, tmk_alloc((void **)&p[i], MIB, NULL));
+		EXPECT_EQ(0, (uintptr_t)p[i] % 64);
+		EXPECT_EQ(MIB, usable(p[i]));
+		memset(p[i], i, MIB);
+		places |= UINT64_C(1) << (uintptr_t)p[i] % 4096 / 64;
+	}
+	EXPECT_GE(__builtin_popcountll(places), 6);
+	EXPECT_EQ(8 * MIB, general());
+	for (i = 0; i < 8; i++) {
+		EXPECT_TRUE(is_filled(p[i], MIB, (char)i));
+		EXPECT_EQ(-EINVAL, tmk_free(p[i] - (uintptr_t)p[i] % 4096));
+		EXPECT_EQ(0, tmk_free(p[i]));
+	}
+	/* Not one of those that are kept. */
+	opts.alignment = 4096;
+	ASSERT_EQ(0, tmk_alloc((void **)&p[0], MIB, &opts));
+	EXPECT_EQ(0, (uintptr_t)p[0] % 4096);
+	EXPECT_EQ(0, tmk_free(p[0]));
+	EXPECT_EQ(0, general());
+}
+
 TEST(clearing)
 {
 	static const size_t sizes[] = { 100, 5000, 40000, 3 * MIB };
