@@ -6,61 +6,9 @@
  * wait.
  */
 #include "machine.h"
-
-#include <pthread.h>
+#include "wish.h"
 
 #define MAX (16 * MIB)
-
-static atomic_int order[4];
-static atomic_int order_nr;
-
-static double now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-/* Until as many wait; a loaded machine takes its time. */
-static bool queued(unsigned int nr)
-{
-	int i;
-
-	for (i = 0; i < 20000 && tmk__wait_busy() != nr; i++)
-		usleep(1000);
-	return tmk__wait_busy() == nr;
-}
-
-struct wish {
-	int number;
-	uint64_t bytes;
-	bool block;
-	int err;
-	void *got;
-};
-
-static void *ask(void *arg)
-{
-	struct wish *wish = arg;
-
-	if (wish->block)
-		wish->err = tmk_alloc(&wish->got, wish->bytes, NULL);
-	else
-		wish->err = create((struct tmk_region **)&wish->got,
-				   wish->bytes, TMK_KIND_HUGE, 0);
-	if (!wish->err)
-		order[atomic_fetch_add(&order_nr, 1)] = wish->number;
-	return NULL;
-}
-
-static void give_back(struct wish *wish)
-{
-	if (wish->block)
-		EXPECT_EQ(0, tmk_free(wish->got));
-	else
-		tmk_region_put(wish->got);
-}
 
 TEST(time_is_up)
 {

@@ -5,56 +5,17 @@
  * what they give back wakes, and so does a higher limit. Nobody tries in vain
  * meanwhile.
  */
-#include <pthread.h>
-
-#include "util.h"
+#include "wish.h"
 
 #define GROUP "tmk-wait"
 
-static double now_ms(void)
+/* Waiting, and asleep as far as one can tell. */
+static bool asleep(unsigned int nr)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static bool queued(unsigned int nr)
-{
-	int i;
-
-	for (i = 0; i < 20000 && tmk__wait_busy() != nr; i++)
-		usleep(1000);
-	/* And asleep, as far as one can tell. */
+	if (!queued(nr))
+		return false;
 	usleep(50000);
 	return tmk__wait_busy() == nr;
-}
-
-struct wish {
-	uint64_t bytes;
-	bool block;
-	int err;
-	void *got;
-};
-
-static void *ask(void *arg)
-{
-	struct wish *wish = arg;
-
-	if (wish->block)
-		wish->err = tmk_alloc(&wish->got, wish->bytes, NULL);
-	else
-		wish->err = create((struct tmk_region **)&wish->got,
-				   wish->bytes, TMK_KIND_HUGE, 0);
-	return NULL;
-}
-
-static void give_back(struct wish *wish)
-{
-	if (wish->block)
-		EXPECT_EQ(0, tmk_free(wish->got));
-	else
-		tmk_region_put(wish->got);
 }
 
 /* Another process of the group: it holds 12 of 16 MiB until it is told. */
@@ -112,14 +73,14 @@ FIXTURE_TEARDOWN(group)
 
 static void woken(FIXTURE_DATA(group) * self, bool block)
 {
-	struct wish wish = { 8 * MIB, block, 0, NULL };
+	struct wish wish = { 0, 8 * MIB, block, 0, NULL };
 	double start = now_ms();
 	int fds = fds_nr();
 	pthread_t thread;
 	uint64_t calls;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	ASSERT_TRUE(queued(1));
+	ASSERT_TRUE(asleep(1));
 	calls = stats_now().backend_calls;
 	usleep(200000);
 	/* It sleeps; on a slow machine it may have been about to. */
@@ -146,12 +107,12 @@ TEST_F(group, block_woken_by_another_process)
 
 TEST_F(group, woken_by_a_higher_limit)
 {
-	struct wish wish = { 8 * MIB, false, 0, NULL };
+	struct wish wish = { 0, 8 * MIB, false, 0, NULL };
 	double start = now_ms();
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	ASSERT_TRUE(queued(1));
+	ASSERT_TRUE(asleep(1));
 	ASSERT_EQ(0, put_file("/" GROUP " physical_max=32M",
 			      "/sys/kernel/tmk/control"));
 	pthread_join(thread, NULL);
@@ -162,13 +123,13 @@ TEST_F(group, woken_by_a_higher_limit)
 
 TEST_F(group, woken_by_this_process)
 {
-	struct wish wish = { 4 * MIB, false, 0, NULL };
+	struct wish wish = { 0, 4 * MIB, false, 0, NULL };
 	struct tmk_region *region;
 	pthread_t thread;
 
 	ASSERT_EQ(0, create(&region, 4 * MIB, TMK_KIND_HUGE, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	ASSERT_TRUE(queued(1));
+	ASSERT_TRUE(asleep(1));
 	tmk_region_put(region);
 	pthread_join(thread, NULL);
 	ASSERT_EQ(0, wish.err);
@@ -191,13 +152,13 @@ TEST_F(group, the_cache_goes_first)
 /* Somebody asks for the figures, and so looks at what is new. */
 TEST_F(group, woken_although_others_look)
 {
-	struct wish wish = { 8 * MIB, false, 0, NULL };
+	struct wish wish = { 0, 8 * MIB, false, 0, NULL };
 	struct tmk_limits_effective limits;
 	double start = now_ms();
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	ASSERT_TRUE(queued(1));
+	ASSERT_TRUE(asleep(1));
 	let_go(self);
 	while (tmk__wait_busy())
 		EXPECT_EQ(0, tmk_limits_effective(&limits));
@@ -260,11 +221,11 @@ TEST_F(group, time_is_up)
 
 TEST_F(group, cancelled)
 {
-	struct wish wish = { 8 * MIB, true, 0, NULL };
+	struct wish wish = { 0, 8 * MIB, true, 0, NULL };
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ask, &wish));
-	ASSERT_TRUE(queued(1));
+	ASSERT_TRUE(asleep(1));
 	EXPECT_EQ(1, tmk_wait_cancel());
 	pthread_join(thread, NULL);
 	EXPECT_EQ(-ECANCELED, wish.err);
