@@ -114,6 +114,7 @@ WAY(map_file);
 WAY(map_hugetlb);
 WAY(split_file);
 WAY(fill_hole);
+WAY(fill_small_hole);
 WAY(dmabuf_of_hole);
 WAY(fork);
 WAY(reopen);

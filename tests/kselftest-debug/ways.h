@@ -353,6 +353,18 @@ static void with_hole(void)
 	ASSERT_EQ(0, way_trim());
 }
 
+/* Of small pages, which nothing smaller can take the place of. */
+static void with_small_hole(void)
+{
+	struct tmk_ioc_region_create c =
+		create_cmd(TMK_IOC_KIND_PINNED, HUGE_BYTES);
+
+	c.flags = TMK_IOC_REGION_F_TRIM;
+	region = create(dev, &c);
+	ASSERT_GE(region, 0);
+	ASSERT_EQ(0, way_trim());
+}
+
 /* A mapping that is cut in pieces and copied: each is one more holder. */
 static int way_split(void)
 {
@@ -513,6 +525,8 @@ static const struct way ways[] = {
 	  .before = with_file_region, .after = no_region },
 	{ .name = "fill_hole", .run = way_map,
 	  .before = with_hole, .after = no_region },
+	{ .name = "fill_small_hole", .run = way_map,
+	  .before = with_small_hole, .after = no_region },
 	{ .name = "dmabuf_of_hole", .run = way_dmabuf,
 	  .before = with_hole, .after = no_region },
 	{ .name = "fork", .run = way_fork,
