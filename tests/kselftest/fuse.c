@@ -266,7 +266,7 @@ TEST_F(fuse, agrees)
 /* Whatever it answers is what the caller is told, and no code of the kernel's. */
 TEST_F(fuse, refuses)
 {
-	static const int errors[] = { EIO, ENOSPC, EINTR, EAGAIN, EPERM };
+	static const int errors[] = { EIO, ENOSPC, EINTR, EAGAIN, EPERM, EROFS };
 	size_t i;
 
 	for (i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
