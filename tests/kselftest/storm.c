@@ -13,7 +13,7 @@
 
 #include <sys/socket.h>
 
-#define NOISE (32 * MIB)
+#define NOISE (24 * MIB)
 #define WORKERS 4
 
 /* How often the workers of all rounds got so far; shared with them. */
