@@ -242,7 +242,7 @@ int tmk_workspace_destroy_all(void)
 	struct tmk__thread *self = tmk__self;
 	struct tmk__ws *ws;
 
-	for (ws = self ? self->first : NULL; ws; ws = ws->next) {
+	for (ws = self ? self->first : NULL; ws; ws = ws->sibling) {
 		if (ws->open)
 			return tmk__error(-EBUSY,
 					  "workspace \"%s\" is open: close it "
@@ -272,7 +272,7 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 		return err;
 	*out = (struct tmk_workspace_info){
 		.size = ws->size,
-		.offset = ws->offset,
+		.offset = tmk__ws_offset(ws),
 		.block = ws->block,
 		.cycle = tmk__ws_cycle(ws),
 		.last = ws->last,
@@ -286,7 +286,6 @@ int tmk_workspace_info(struct tmk_workspace_info *out,
 		.pinned_bytes = ws->pinned.used,
 		.pinned_count = ws->pinned.count,
 		.external_count = ws->spill.count + ws->outside.count,
-		.allocations = ws->allocations,
 		.region_bytes = ws->region ? tmk_region_bytes(ws->region) :
 					     ws->file.bytes,
 		.open = ws->open,

@@ -23,7 +23,7 @@
 int tmk__ws_refuse_full(const struct tmk__ws *ws, size_t n)
 {
 	uint64_t size = ws->is_ring && ws->block ? ws->block : ws->size;
-	uint64_t used = ws->offset - ws->cycle_base;
+	uint64_t used = tmk__ws_cycle_block(ws);
 
 	tmk__refusal(TMK_LIMIT_WORKSPACE, n, used, size, ws->id);
 	return tmk__error(-ENOMEM,
@@ -68,7 +68,6 @@ int tmk__ws_alloc_beside(void **out, struct tmk__ws *ws,
 		err = tmk__ws_spill_alloc(out, ws, spill, n, age);
 	if (err)
 		return err;
-	ws->allocations++;
 	ws->untidy = true;
 	if (spill == &ws->outside)
 		return 0;
@@ -89,7 +88,7 @@ static int alloc_case(void **out, struct tmk__ws *ws, size_t n)
 		return tmk__ws_alloc_beside(out, ws, &ws->spill, n);
 	if (ws->is_ring)
 		return tmk__ring_alloc(out, ws, n);
-	if (ws->check.on && n <= ws->size - ws->offset)
+	if (ws->check.on && n <= ws->size - tmk__ws_offset(ws))
 		return tmk__ws_check_take(out, ws, n);
 	if (ws->opts.spill == TMK_WS_SPILL_FAIL)
 		return tmk__ws_refuse_full(ws, n);

@@ -55,8 +55,8 @@ int tmk__ws_block_create(struct tmk__ws *ws, uint64_t size)
 	}
 	ws->base = tmk_region_data(ws->region);
 	ws->size = size;
-	ws->offset = 0;
 	ws->cycle_base = 0;
+	tmk__ws_offset_set(ws, 0);
 	if (ws->is_ring)
 		tmk__ring_block_made(ws);
 	tmk__ws_room_set(ws);
@@ -76,9 +76,8 @@ void tmk__ws_block_destroy(struct tmk__ws *ws)
 	ws->region = NULL;
 	ws->base = NULL;
 	ws->size = 0;
-	ws->offset = 0;
 	ws->cycle_base = 0;
-	ws->end = 0;
+	tmk__ws_offset_set(ws, 0);
 }
 
 /*
@@ -114,8 +113,8 @@ static int ring_learn(struct tmk__ws *ws, uint64_t need)
 
 	if (size == ws->size) {
 		ws->block = block;
-		ws->offset = 0;
 		ws->cycle_base = 0;
+		tmk__ws_offset_set(ws, 0);
 		tmk__ring_block_made(ws);
 		tmk__ws_room_set(ws);
 	} else {

@@ -123,7 +123,8 @@ static int open_up(struct tmk__ws *ws)
  */
 int tmk__ws_check_take(void **out, struct tmk__ws *ws, size_t n)
 {
-	size_t from = ws->offset, to = TMK__MIN(from + n, ws->check.stale);
+	size_t from = tmk__ws_offset(ws),
+	       to = TMK__MIN(from + n, ws->check.stale);
 	size_t first, last;
 	int err = 0;
 
@@ -136,11 +137,9 @@ int tmk__ws_check_take(void **out, struct tmk__ws *ws, size_t n)
 	    tmk__poison_find(&first, &last, ws->base + from, to - from))
 		tell_written(ws, from + first, last - first + 1);
 	*out = ws->base + from;
-	ws->offset += n;
-	ws->end = ws->offset;
-	ws->check.used = ws->offset;
+	tmk__ws_offset_set(ws, from + n);
+	ws->check.used = from + n;
 	ws->untidy = true;
-	ws->allocations++;
 	return 0;
 }
 

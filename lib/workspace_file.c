@@ -145,6 +145,7 @@ static int map_file(struct tmk__ws *ws, const struct file *f, uint64_t bytes,
 	ws->file.bytes = bytes;
 	ws->base = base;
 	ws->size = bytes;
+	tmk__ws_offset_set(ws, 0);
 	tmk__ws_check_block(ws, bytes);
 	return 0;
 }

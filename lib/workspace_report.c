@@ -49,7 +49,9 @@ __attribute__((no_sanitize("thread"))) static void line_read(
 		     READ(ws->open) ? "open" :
 				      "closed";
 	out->size = READ(ws->size);
-	out->offset = READ(ws->offset);
+	out->offset = (uint64_t)(READ(ws->next) - READ(ws->base));
+	if (out->offset > out->size)
+		out->offset = 0; /* its block was replaced meanwhile */
 	out->max = READ(ws->max);
 	out->cycles = READ(ws->cycles);
 	out->generation = READ(ws->cell->gen) - ws->gen_base;

@@ -150,30 +150,31 @@ static bool fits(const struct tmk__ws *ws, size_t n)
 {
 	const struct tmk__ring *ring = &ws->ring;
 	uint64_t cycle = tmk__ws_cycle(ws);
+	size_t offset = tmk__ws_offset(ws);
 
 	if (ring->trimmed)
 		return false;
 	if (ws->block && (n > ws->block || cycle > ws->block - n))
 		return false;
 	if (ring->wrapped)
-		return n <= ring->start - ws->offset;
-	if (n <= ring->end - ws->offset)
+		return n <= ring->start - offset;
+	if (n <= ring->end - offset)
 		return true;
 	/* It wraps: over everything, or up to where this scope began. */
-	return n <= (ws->offset == ws->cycle_base ? ring->end : ring->start);
+	return n <= (offset == ws->cycle_base ? ring->end : ring->start);
 }
 
 /* Go on at the ring's beginning; what was spilled in earlier cycles goes. */
 static void wrap(struct tmk__ws *ws)
 {
 	struct tmk__ring *ring = &ws->ring;
-	size_t used = ws->offset - ws->cycle_base;
+	size_t used = tmk__ws_cycle_block(ws);
 
 	ring->lap += ring->end;
 	ring->wrapped = used;
 	if (!used)
 		ring->start = 0;
-	ws->offset = 0;
+	tmk__ws_offset_set(ws, 0);
 	ws->cycle_base = -used;
 	tmk__ring_free(ws, &ws->spill, ws->cell->gen - 1);
 }
@@ -183,15 +184,13 @@ static void *bump(struct tmk__ws *ws, size_t n)
 	struct tmk__ring *ring = &ws->ring;
 	char *p;
 
-	if (!ring->wrapped && n > ring->end - ws->offset)
+	if (!ring->wrapped && n > ring->end - tmk__ws_offset(ws))
 		wrap(ws);
-	p = ws->base + ws->offset;
-	ws->offset += n;
-	ws->end = ws->offset;
-	ws->allocations++;
+	p = ws->next;
+	tmk__ws_offset_set(ws, tmk__ws_offset(ws) + n);
 	__atomic_store_n(&ws->cell->floor,
 			 TMK__MAX(ws->cell->floor,
-				  ring->lap + ws->offset - ring->end),
+				  ring->lap + tmk__ws_offset(ws) - ring->end),
 			 __ATOMIC_RELEASE);
 	return p;
 }
@@ -294,7 +293,7 @@ void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header,
 	struct tmk__ring *ring = &ws->ring;
 
 	if (!mark && !header->nr)
-		mark = ring->lap + ws->offset;
+		mark = ring->lap + tmk__ws_offset(ws);
 	else if (!mark && ws->size && header->data >= ws->base &&
 		 header->data < ws->base + ws->size)
 		mark = ring->lap + (uint64_t)(header->data - ws->base);
@@ -316,8 +315,8 @@ void tmk__ring_enlist(struct tmk__ws *ws, struct tmk__tensor *header,
  */
 void tmk__ring_scope_begin(struct tmk__ws *ws)
 {
-	ws->cycle_base = ws->offset;
-	ws->ring.start = ws->offset;
+	ws->cycle_base = tmk__ws_offset(ws);
+	ws->ring.start = ws->cycle_base;
 	ws->ring.wrapped = false;
 	/* A header that was taken and not used is of another generation now. */
 	if (ws->slot != ws->slot_end)
@@ -335,17 +334,18 @@ void tmk__ring_scope_begin(struct tmk__ws *ws)
  */
 void tmk__ring_scope_end(struct tmk__ws *ws, uint64_t cycle)
 {
+	size_t offset = tmk__ws_offset(ws);
 	struct tmk__ring *ring = &ws->ring;
 
 	if (ws->size && ws->block && !ring->trimmed) {
-		if (ws->offset != ws->cycle_base)
-			ws->offset = ring->start + ws->block;
-		else if (!cycle && ws->offset && ws->offset < ring->end)
-			ws->offset += ws->block;
+		if (offset != ws->cycle_base)
+			offset = ring->start + ws->block;
+		else if (!cycle && offset && offset < ring->end)
+			offset += ws->block;
 	}
-	ws->cycle_base = ws->offset;
-	ws->end = ws->offset;
-	ring->start = ws->offset;
+	tmk__ws_offset_set(ws, offset);
+	ws->cycle_base = offset;
+	ring->start = offset;
 	ring->wrapped = false;
 }
 

@@ -253,9 +253,8 @@ static int scope_end(struct tmk__ws *ws)
 	} else {
 		__atomic_store_n(&ws->cell->valid, 0, __ATOMIC_RELEASE);
 		ws->step += !first;
-		ws->offset = 0;
 		ws->cycle_base = 0;
-		ws->end = 0;
+		tmk__ws_offset_set(ws, 0);
 	}
 	ws->beside = 0;
 	if (ws->is_ring || ws->untidy)

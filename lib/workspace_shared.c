@@ -76,7 +76,7 @@ static struct tmk__ws *find_id(const struct tmk__thread *owner, const char *id)
 {
 	struct tmk__ws *ws;
 
-	for (ws = owner ? owner->first : NULL; ws; ws = ws->next) {
+	for (ws = owner ? owner->first : NULL; ws; ws = ws->sibling) {
 		if (!strcmp(ws->id, id))
 			return ws;
 	}
@@ -99,7 +99,7 @@ int tmk__ws_enlist(struct tmk__ws *ws)
 	taken = find_id(owner, ws->id);
 	if (!taken) {
 		__atomic_store_n(&ws->thread, owner, __ATOMIC_RELAXED);
-		ws->next = owner->first;
+		ws->sibling = owner->first;
 		owner->first = ws;
 	}
 	if (ws->shared)
@@ -124,8 +124,8 @@ void tmk__ws_delist(struct tmk__ws *ws)
 		tmk__ws_table_lock();
 	link = ws->shared ? &tmk__everybody.first : &tmk__self->first;
 	while (*link != ws)
-		link = &(*link)->next;
-	*link = ws->next;
+		link = &(*link)->sibling;
+	*link = ws->sibling;
 	if (ws->shared)
 		tmk__ws_table_unlock();
 }

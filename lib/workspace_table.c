@@ -82,9 +82,9 @@ static uint32_t place_recycle(void)
 /* All of it but what other threads may look at with an old handle. */
 static void place_clear(struct tmk__ws *ws)
 {
-	char *base = (char *)&ws->base, *seq = (char *)&ws->seq;
+	char *next = (char *)&ws->next, *seq = (char *)&ws->seq;
 
-	memset(base, 0, (size_t)((char *)&ws->thread - base));
+	memset(next, 0, (size_t)((char *)&ws->thread - next));
 	__atomic_store_n(&ws->thread, NULL, __ATOMIC_RELAXED);
 	memset(seq, 0, (size_t)((char *)&ws->lock - seq));
 }

@@ -103,6 +103,7 @@ struct tmk__ws_check {
 struct tmk__ws {
 	/* What an allocation in a warmed-up workspace touches. */
 	struct tmk_workspace_room; /* its members are members here */
+	char *base; /* the block, NULL while there is none */
 	struct tmk__thread *thread; /* whose it is, or was */
 
 	/* And a tensor's header. Slots [slot, slot_end) of @extent are free. */
@@ -126,7 +127,7 @@ struct tmk__ws {
 	uint32_t openers; /* shared: so many threads have it open */
 
 	/* Counters: names as in struct tmk_workspace_info. */
-	size_t cycle_base; /* this cycle in the block: @offset - @cycle_base, */
+	size_t cycle_base; /* this cycle in the block: from here, */
 	uint64_t beside; /* and beside it */
 	uint64_t size;
 	uint64_t block;
@@ -144,7 +145,7 @@ struct tmk__ws {
 	struct tmk__spill pinned; /* aged in steps */
 	struct tmk__spill outside; /* had while use was toggled off */
 	struct tmk_workspace_opts opts; /* checked, normalised */
-	struct tmk__ws *next; /* of the same thread, or shared as well */
+	struct tmk__ws *sibling; /* of the same thread, or shared as well */
 	uint32_t next_free; /* of the table */
 	pid_t tid; /* the thread that made it, for people */
 	pid_t pid; /* the process that made it, */
@@ -277,10 +278,32 @@ static inline size_t tmk__ws_align(const struct tmk__ws *ws, size_t bytes)
 	return ((bytes - 1) | ws->mask) + 1;
 }
 
+/** tmk__ws_offset() - where in the block the next allocation goes */
+static inline size_t tmk__ws_offset(const struct tmk__ws *ws)
+{
+	return (size_t)(ws->next - ws->base);
+}
+
+/**
+ * tmk__ws_offset_set() - where the next allocation goes, which is a case of its
+ * own until tmk__ws_room_set()
+ */
+static inline void tmk__ws_offset_set(struct tmk__ws *ws, size_t offset)
+{
+	ws->next = ws->base + offset;
+	ws->end = ws->next;
+}
+
+/** tmk__ws_cycle_block() - what this cycle has allocated in the block */
+static inline size_t tmk__ws_cycle_block(const struct tmk__ws *ws)
+{
+	return tmk__ws_offset(ws) - ws->cycle_base;
+}
+
 /** tmk__ws_cycle() - what this cycle has allocated, in the block and beside */
 static inline uint64_t tmk__ws_cycle(const struct tmk__ws *ws)
 {
-	return ws->offset - ws->cycle_base + ws->beside;
+	return tmk__ws_cycle_block(ws) + ws->beside;
 }
 
 /** tmk__ws_total() - what counts against max_total_bytes */
@@ -295,7 +318,7 @@ static inline void tmk__ws_room_set(struct tmk__ws *ws)
 	bool plain = ws->open && !ws->special && !ws->off && !ws->bypass &&
 		     ws->opts.debug == TMK_WS_DEBUG_DISABLED;
 
-	ws->end = plain ? ws->size : ws->offset;
+	ws->end = plain ? ws->base + ws->size : ws->next;
 }
 
 /* workspace_alloc.c */
@@ -316,16 +339,15 @@ int tmk__ws_slot_slow(struct tmk__ws *ws);
  */
 static inline bool tmk__ws_has_room(const struct tmk__ws *ws, size_t bytes)
 {
-	return __builtin_expect(bytes - 1 < ws->end - ws->offset, 1);
+	return __builtin_expect(bytes - 1 < (size_t)(ws->end - ws->next), 1);
 }
 
 /** tmk__ws_bump() - the add */
 static inline void *tmk__ws_bump(struct tmk__ws *ws, size_t bytes)
 {
-	char *p = ws->base + ws->offset;
+	char *p = ws->next;
 
-	ws->offset += tmk__ws_align(ws, bytes);
-	ws->allocations++;
+	ws->next = p + tmk__ws_align(ws, bytes);
 	return p;
 }
 

@@ -224,7 +224,6 @@ static const struct {
 	COUNTER(external_count),
 	/* Beyond what conformance is about. */
 	COUNTER(spilled_total),
-	COUNTER(allocations),
 	COUNTER(region_bytes),
 };
 #define COUNTERS_NR (sizeof(counters) / sizeof(counters[0]))

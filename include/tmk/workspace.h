@@ -184,7 +184,6 @@ static inline struct tmk_workspace_opts tmk__workspace_opts_init(void)
  * @pinned_bytes: bytes of pinned entries (rings)
  * @pinned_count: number of pinned entries
  * @external_count: spilled ones, and those made while use was toggled off
- * @allocations: allocations served, ever
  * @region_bytes: bytes of the region behind the block
  * @open: the workspace is open, a shared one in some thread
  */
@@ -204,7 +203,6 @@ struct tmk_workspace_info {
 	uint64_t pinned_bytes;
 	uint64_t pinned_count;
 	uint64_t external_count;
-	uint64_t allocations;
 	uint64_t region_bytes;
 	bool open;
 };
@@ -346,22 +344,18 @@ TMK_API TMK_MUST_CHECK int tmk_workspace_alloc(void **out,
 /**
  * struct tmk_workspace_room - the part of a workspace that programs allocate in
  * @handle: whose it is, 0 = nobody's
- * @base: the block
- * @offset: where in the block the next allocation goes
- * @end: where the room ends; @offset where each request is a case of its own
- * @mask: alignment - 1; @offset and @end are multiples of the alignment
- * @allocations: how many there were
+ * @next: where the next allocation goes
+ * @end: where the room ends; @next where each request is a case of its own
+ * @mask: alignment - 1; @next and @end are multiples of the alignment
  *
  * For the body of tmk_workspace_alloc() below, and part of the ABI therefore. Only
  * the library says how far the room goes.
  */
 struct tmk_workspace_room {
 	uint64_t handle;
-	char *base;
-	size_t offset;
-	size_t end;
+	char *next;
+	char *end;
 	size_t mask;
-	uint64_t allocations;
 };
 
 /*
@@ -396,20 +390,19 @@ extern inline __attribute__((gnu_inline)) int tmk_workspace_alloc(
 	void **out, struct tmk_workspace *ws, size_t bytes, bool zero)
 {
 	struct tmk_workspace_room *room = tmk_workspace_innermost;
-	void *p;
+	char *p = room->next;
+	void *other;
 	int err;
 
 	if (__builtin_expect((uintptr_t)ws != room->handle || zero ||
-				     bytes - 1 >= room->end - room->offset,
+				     bytes - 1 >= (size_t)(room->end - p),
 			     0)) {
-		err = tmk_workspace_alloc_slow(&p, ws, bytes, zero);
-		if (err)
-			return err;
-	} else {
-		p = room->base + room->offset;
-		room->offset += ((bytes - 1) | room->mask) + 1;
-		room->allocations++;
+		err = tmk_workspace_alloc_slow(&other, ws, bytes, zero);
+		if (!err)
+			*out = other;
+		return err;
 	}
+	room->next = p + ((bytes - 1) | room->mask) + 1;
 	*out = p;
 	return 0;
 }
