@@ -275,7 +275,7 @@ TEST(storm_on_the_ledger)
 	struct tmk_stats s;
 
 	tmk__ledger_set_limits(1000, 900);
-	ASSERT_EQ(0, run_storm(charge_storm, 2));
+	ASSERT_EQ(0, run_storm(charge_storm, 1));
 	s = stats_now();
 	EXPECT_LE(s.total.peak, 1000);
 	EXPECT_LE(s.physical.peak, 900);
@@ -288,7 +288,7 @@ TEST(storm_on_the_ledger)
 TEST(storm_of_regions)
 {
 	ASSERT_EQ(0, limit(512 << 10));
-	ASSERT_EQ(0, run_storm(region_storm, 3));
+	ASSERT_EQ(0, run_storm(region_storm, 1));
 	EXPECT_LE(stats_now().total.peak, 512 << 10);
 	EXPECT_LE(atomic_load(&storm.highest), 512 << 10);
 	EXPECT_EQ(0, atomic_load(&storm.wrong));

@@ -16,7 +16,7 @@ not_cleared_by_the_kernel() {
 
 plan 4
 check not_cleared_by_the_kernel
-check pool whole_with own pool
+check pool whole_with own pool no_bit_is_ever_stale
 check trim whole_with own trim
 check region whole_with own region
 exit "$failed"
