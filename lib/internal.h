@@ -42,6 +42,7 @@ struct tmk__error_state {
 
 int tmk__error(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
 int tmk__error_wrap(int err, const char *fmt, ...) TMK__PRINTF(2, 3);
+void tmk__error_append(const char *text);
 void tmk__refusal(enum tmk_limit limit, uint64_t asked, uint64_t used,
 		  uint64_t max, const char *where);
 void tmk__refusal_holders(const struct tmk_refusal *from);
@@ -51,6 +52,7 @@ uint64_t tmk__refusals(void);
 
 /* base/refuse.c */
 int tmk__refuse(int err, const char *what, const struct tmk_refusal *refusal);
+void tmk__refuse_holders(const struct tmk_refusal *refusal);
 
 /* base/log.c */
 enum tmk__log_level {

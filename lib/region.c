@@ -130,7 +130,7 @@ static void holders_tell(void)
 	if (tmk_refusal_last(&r) || r.holders_nr)
 		return;
 	r.holders_nr = tmk__purpose_top(r.holders, TMK_HOLDERS_NR);
-	tmk__refusal_holders(&r);
+	tmk__refuse_holders(&r);
 }
 
 static int region_make(struct tmk_region *region, struct tmk__device *device)

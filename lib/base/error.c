@@ -86,6 +86,20 @@ int tmk__error_wrap(int err, const char *fmt, ...)
 }
 
 /**
+ * tmk__error_append() - put more behind the last sentence
+ * @text: it; cut off where the sentence is too long with it
+ */
+void tmk__error_append(const char *text)
+{
+	size_t len = strlen(last.text);
+	int n;
+
+	n = snprintf(last.text + len, sizeof(last.text) - len, "%s", text);
+	if (n >= (int)(sizeof(last.text) - len))
+		put_dots(last.text, sizeof(last.text));
+}
+
+/**
  * tmk__refusal() - the numbers that go with the next tmk__error()
  * @limit: which limit refused
  * @asked: bytes asked for

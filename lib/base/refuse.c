@@ -29,8 +29,8 @@ static int refuse_huge(int err, const char *what, const char *asked,
 			  what, asked, had);
 }
 
-/* ", most of it for a 3.0 MiB, b 1.0 MiB" */
-static const char *holders_text(char *text, size_t len,
+/* @before "a 3.0 MiB, b 1.0 MiB"; "" if there are none */
+static const char *holders_text(char *text, size_t len, const char *before,
 				const struct tmk_refusal *r)
 {
 	size_t at = 0;
@@ -41,8 +41,8 @@ static const char *holders_text(char *text, size_t len,
 	for (i = 0; i < r->holders_nr && i < 3 && at < len; i++) {
 		tmk_bytes_format(bytes, sizeof(bytes), r->holders[i].bytes);
 		at += (size_t)snprintf(text + at, len - at, "%s%s %s",
-				       i ? ", " : ", most of it for ",
-				       r->holders[i].name, bytes);
+				       i ? ", " : before, r->holders[i].name,
+				       bytes);
 	}
 	return text;
 }
@@ -74,7 +74,8 @@ int tmk__refuse(int err, const char *what, const struct tmk_refusal *r)
 				  "cannot create %s of %s: the process limit "
 				  "of %s (%s) has %s in use%s",
 				  what, asked, max, r->where, used,
-				  holders_text(holders, sizeof(holders), r));
+				  holders_text(holders, sizeof(holders),
+					       ", most of it for ", r));
 	case TMK_LIMIT_MEMLOCK:
 		return refuse_memlock(err, what, asked, used, max);
 	case TMK_LIMIT_HUGE:
@@ -95,4 +96,19 @@ int tmk__refuse(int err, const char *what, const struct tmk_refusal *r)
 			  what, asked, r->where[0] == '/' ? "cgroup " : "",
 			  r->where[0] ? r->where : "the machine", max,
 			  tmk_limit_name(r->limit), used);
+}
+
+/**
+ * tmk__refuse_holders() - the last sentence also tells what this process holds
+ * @r: the numbers of the refusal, with holders
+ *
+ * For limits that others may have used up as well.
+ */
+void tmk__refuse_holders(const struct tmk_refusal *r)
+{
+	char holders[256];
+
+	tmk__refusal_holders(r);
+	holders_text(holders, sizeof(holders), "; this process has ", r);
+	tmk__error_append(holders);
 }

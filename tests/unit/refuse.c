@@ -59,6 +59,7 @@ static int some_may_be_locked(void *arg)
 	EXPECT_STREQ("RLIMIT_MEMLOCK", r.where);
 	ASSERT_EQ(1, r.holders_nr);
 	EXPECT_EQ(6 * MIB, r.holders[0].bytes);
+	EXPECT_TRUE(says("raise it); this process has general 6.0 MiB"));
 	EXPECT_EQ(6 * MIB, held());
 	ASSERT_EQ(0, create(&b, 2 * MIB, TMK_KIND_PINNED, 0));
 	tmk_region_put(a);
@@ -188,7 +189,8 @@ static void group_refuses(const char *key, enum tmk_limit which)
 	EXPECT_EQ(-EDQUOT, create(&b, 4 * MIB, TMK_KIND_HUGE, 0));
 	snprintf(expected, sizeof(expected),
 		 "cannot create a huge region of 4.0 MiB: cgroup /tmk-unit may "
-		 "use 8.0 MiB (tmk %s) and 6.0 MiB are in use",
+		 "use 8.0 MiB (tmk %s) and 6.0 MiB are in use; this process "
+		 "has general 6.0 MiB",
 		 key);
 	EXPECT_STREQ(expected, tmk_error_last());
 	ASSERT_EQ(0, tmk_refusal_last(&r));
