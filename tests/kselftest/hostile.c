@@ -170,10 +170,26 @@ static void do_splice(unsigned int *seed)
 	close(pipes[1]);
 }
 
+/* Of a range that others may have mapped anew meanwhile. */
+static void unregister(int fd, uint64_t start, uint64_t bytes)
+{
+	struct uffdio_range range = { .start = start, .len = bytes };
+	uint64_t middle = start + bytes / 2;
+
+	middle -= middle % (middle - middle % HUGE_BYTES > start ? HUGE_BYTES :
+								   PAGE_BYTES);
+	if (!ioctl(fd, UFFDIO_UNREGISTER, &range) || middle == start)
+		return;
+	unregister(fd, start, middle - start);
+	unregister(fd, middle, start + bytes - middle);
+}
+
 /*
  * Faults in a place wait, or are answered with what is there, until it is let go.
  * Write protection is left out: with shared memory that is mapped meanwhile, of
- * whatever origin, it hangs Linux 6.1.
+ * whatever origin, it hangs Linux 6.1. So does closing while the place is still
+ * registered and somebody takes its pages (mlock, ptrace, vmsplice): both turn in
+ * circles, one with the lock that the other waits for.
  */
 static void do_handle(unsigned int *seed)
 {
@@ -199,6 +215,7 @@ static void do_handle(unsigned int *seed)
 		sched_yield();
 		ioctl(fd, UFFDIO_COPY, &copy);
 		ioctl(fd, UFFDIO_CONTINUE, &more);
+		unregister(fd, reg.range.start, reg.range.len);
 	}
 	close(fd);
 }
