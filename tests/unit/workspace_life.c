@@ -337,48 +337,4 @@ TEST(a_refused_allocation_is_dumped)
 	unlink(path);
 }
 
-struct many {
-	pthread_t thread;
-	int err;
-};
-
-static void *ten_workspaces(void *arg)
-{
-	struct tmk_workspace *ws[10];
-	struct many *m = arg;
-	char id[16];
-	int i, k;
-
-	for (i = 0; i < 10; i++) {
-		snprintf(id, sizeof(id), "w%d", i);
-		ws[i] = make(id, base());
-	}
-	for (k = 0; k < 4; k++)
-		for (i = 0; i < 10; i++)
-			cycle_of(ws[i], 1000);
-	for (i = 0; i < 10; i++)
-		m->err |= in(ws[i]).cycles != 4 || in(ws[i]).size != 1312;
-	if (m->thread % 2)
-		m->err |= tmk_workspace_destroy_all();
-	return NULL;
-}
-
-TEST(a_thousand_workspaces_of_a_hundred_threads)
-{
-	struct many m[100];
-	int i, round;
-
-	for (round = 0; round < 2; round++) {
-		memset(m, 0, sizeof(m));
-		for (i = 0; i < 100; i++)
-			ASSERT_EQ(0, pthread_create(&m[i].thread, NULL,
-						    ten_workspaces, &m[i]));
-		for (i = 0; i < 100; i++) {
-			pthread_join(m[i].thread, NULL);
-			EXPECT_EQ(0, m[i].err);
-		}
-		EXPECT_TRUE(all_zero());
-	}
-}
-
 TEST_HARNESS_MAIN
