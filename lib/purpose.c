@@ -19,8 +19,8 @@
 #define OTHER ((unsigned int)TMK_USE_NR)
 
 static pthread_mutex_t purpose_lock = PTHREAD_MUTEX_INITIALIZER;
-static char names[TMK__PURPOSES][TMK_NAME_BYTES];
-static atomic_uint names_nr;
+static char names[TMK__PURPOSES][TMK_NAME_BYTES]; /* behind those of uses */
+static atomic_uint names_nr = OTHER + 1;
 static _Atomic uint64_t current[TMK__PURPOSES];
 static _Atomic uint64_t peak[TMK__PURPOSES];
 static _Atomic(const struct tmk__lender *) lender;
@@ -37,19 +37,12 @@ void tmk__purpose_unlock(void)
 	pthread_mutex_unlock(&purpose_lock);
 }
 
-/* The first ones are those of uses. */
-static unsigned int names_begin(void)
+/* Of a number that was given out; the first ones are those of uses. */
+static const char *name_of(unsigned int purpose)
 {
-	unsigned int nr = atomic_load(&names_nr), i;
-
-	if (nr)
-		return nr;
-	for (i = 0; i < TMK_USE_NR; i++)
-		snprintf(names[i], sizeof(names[i]), "%s",
-			 tmk_use_name((enum tmk_use)i));
-	snprintf(names[OTHER], sizeof(names[OTHER]), "other");
-	atomic_store(&names_nr, OTHER + 1);
-	return OTHER + 1;
+	if (purpose < OTHER)
+		return tmk_use_name((enum tmk_use)purpose);
+	return purpose == OTHER ? "other" : names[purpose];
 }
 
 /**
@@ -66,8 +59,8 @@ uint8_t tmk__purpose_find(const char *name, enum tmk_use use)
 	if (!name || !*name)
 		return (uint8_t)use;
 	pthread_mutex_lock(&purpose_lock);
-	nr = names_begin();
-	for (i = 0; i < nr && strcmp(names[i], name) != 0; i++)
+	nr = atomic_load(&names_nr);
+	for (i = 0; i < nr && strcmp(name_of(i), name) != 0; i++)
 		;
 	if (i == TMK__PURPOSES) {
 		i = OTHER;
@@ -157,7 +150,6 @@ unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr)
 	uint64_t held[TMK__PURPOSES];
 	unsigned int found, best, i;
 
-	names_begin();
 	(void)tmk__purpose_read(held);
 	for (found = 0; found < nr; found++) {
 		best = 0;
@@ -168,7 +160,8 @@ unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr)
 			break;
 		out[found].bytes = held[best];
 		out[found].peak = atomic_load(&peak[best]);
-		memcpy(out[found].name, names[best], sizeof(out[found].name));
+		snprintf(out[found].name, sizeof(out[found].name), "%s",
+			 name_of(best));
 		held[best] = 0;
 	}
 	return found;
