@@ -65,24 +65,54 @@ static inline struct tmk__bin *bin_at(struct tmk__tcache *cache, size_t bin)
 	return at;
 }
 
-/* Take what is on top of a bin, if it has @pages. Return: NULL if it does not do. */
-static inline __attribute__((always_inline)) void *bin_take(
-	struct tmk__bin *bin, uint32_t pages)
+/* The same of a slot, for its halves; @used as in the bin. */
+static inline struct tmk__slot *slot_at(struct tmk__bin *bin, size_t used)
 {
-	size_t nr = bin->nr;
+	char *at = (char *)bin + used;
+
+	__asm__("" : "+r"(at));
+	return (struct tmk__slot *)(void *)(at +
+					    offsetof(struct tmk__bin, slots));
+}
+
+/* Take what is on top of a bin, if it has @pages. Return: false if it does not do. */
+static inline __attribute__((always_inline)) bool bin_take(void **out,
+							   struct tmk__bin *bin,
+							   uint32_t pages)
+{
+	uint32_t used = bin->used;
 	struct tmk__slot slot;
 
-	if (__builtin_expect(!nr, 0))
-		return NULL;
-	slot_get(&slot, &bin->slots[nr - 1]);
+	if (__builtin_expect(!used, 0))
+		return false;
+	slot_get(&slot, slot_at(bin, used) - 1);
 	if (pages && __builtin_expect(tmk__slot_block(&slot)->room < pages, 0))
-		return NULL;
-	bin->nr = (uint32_t)nr - 1;
+		return false;
+	bin->used = used - sizeof(slot);
 	/* Or somebody else has it: freed twice at the same moment. */
 	if (__builtin_expect(tmk__state_get(slot.state) != TMK__CACHED, 0))
-		return NULL;
+		return false;
 	tmk__state_set(slot.state, TMK__LIVE);
-	return slot.data;
+	*out = slot.data;
+	return true;
+}
+
+/* Put something of the program's on top of a bin. Return: false if it does not do. */
+static inline __attribute__((always_inline)) bool bin_put(
+	struct tmk__bin *bin, void *ptr, _Atomic uint8_t *state)
+{
+	struct tmk__slot slot = { ptr, state };
+	uint32_t used = bin->used;
+
+	/* What was allocated for a named purpose is counted elsewhere. */
+	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
+				     used == bin->max,
+			     0))
+		return false;
+	tmk__state_set(state, TMK__CACHED);
+	slot_put(slot_at(bin, used), &slot);
+	bin->used = used + sizeof(slot);
+	return true;
 }
 
 static __attribute__((noinline)) int alloc_slow(
@@ -92,67 +122,105 @@ static __attribute__((noinline)) int alloc_slow(
 			      tmk__block_alloc(out, bytes, opts);
 }
 
+/* Both ways to the end in one piece: a jump costs more than what it would save. */
 int tmk_alloc(void **out, size_t bytes, const struct tmk_alloc_opts *opts)
 {
 	struct tmk__tcache *cache;
 	struct tmk__bin *bin;
 	uint32_t pages;
-	void *data;
 
 	if (__builtin_expect(opts || !out || bytes - 1 >= TMK__LARGE_MAX, 0))
 		goto slow;
 	cache = cache_enter();
 	if (__builtin_expect(!cache, 0))
 		goto slow;
-	if (bytes > TMK__SMALL_MAX) {
+	if (__builtin_expect(bytes > TMK__SMALL_MAX, 1)) {
 		pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
 		bin = bin_at(cache, tmk__pages_bin(pages));
-		data = bin_take(bin, pages);
-	} else {
-		bin = bin_at(cache, tmk__slab_bins[(bytes + 63) >> 6]);
-		data = bin_take(bin, 0);
+		if (__builtin_expect(!bin_take(out, bin, pages), 0))
+			goto miss;
+		cache_leave(cache);
+		return 0;
 	}
+	bin = bin_at(cache, tmk__slab_bins[(bytes + 63) >> 6]);
+	if (__builtin_expect(!bin_take(out, bin, 0), 0))
+		goto miss;
 	cache_leave(cache);
-	if (__builtin_expect(!data, 0))
-		goto slow;
-	*out = data;
 	return 0;
 
+miss:
+	cache_leave(cache);
 slow:
 	return alloc_slow(out, bytes, opts);
+}
+
+/*
+ * The entry that the map has for an address, and how far behind the entry's
+ * beginning that is. Return: the entry, of any type; NULL for a foreign address.
+ */
+static inline struct tmk__block *entry_at(uint64_t *at,
+					  const struct tmk__heap *heap,
+					  const void *ptr)
+{
+	uint64_t from = (uintptr_t)ptr - (uintptr_t)heap->base;
+	struct tmk__block *block;
+
+	if (__builtin_expect(from >= heap->bytes, 0))
+		return NULL;
+	block = &heap->blocks[atomic_load_explicit(&heap->map[from >>
+							      TMK__PAGE_SHIFT],
+						   memory_order_relaxed)];
+	*at = from - ((uint64_t)block->page << TMK__PAGE_SHIFT);
+	return block;
+}
+
+/* The state of the object that begins there. Return: NULL if none does. */
+static inline _Atomic uint8_t *object_at(struct tmk__block *block, uint64_t at)
+{
+	uint64_t object;
+
+	if (block->type != TMK__RUN_SLAB || at >= (uint64_t)block->pages
+							    << TMK__PAGE_SHIFT)
+		return NULL;
+	object = at * block->recip >> 32;
+	return object * block->size == at && object < block->objects ?
+		       &block->states[object] :
+		       NULL;
 }
 
 /*
  * Which block or object begins at an address: where its state is and how large
  * it is. Return: its block; NULL if none does.
  */
-static inline struct tmk__block *lookup(_Atomic uint8_t **state,
-					uint64_t *bytes,
-					const struct tmk__heap *heap,
-					const void *ptr)
+static struct tmk__block *lookup(_Atomic uint8_t **state, uint64_t *bytes,
+				 const struct tmk__heap *heap, const void *ptr)
 {
-	uint64_t at = (uintptr_t)ptr - (uintptr_t)heap->base, object, page;
-	struct tmk__block *block;
+	uint64_t at;
+	struct tmk__block *block = entry_at(&at, heap, ptr);
 
-	if (__builtin_expect(at >= heap->bytes, 0))
-		return NULL;
-	page = at >> TMK__PAGE_SHIFT;
-	block = &heap->blocks[atomic_load_explicit(&heap->map[page],
-						   memory_order_relaxed)];
-	at -= (uint64_t)block->page << TMK__PAGE_SHIFT;
-	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
+	if (block && block->type == TMK__RUN_LARGE) {
 		*state = block->states;
 		*bytes = tmk__block_bytes(block);
 		return at == block->offset ? block : NULL;
 	}
-	if (block->type != TMK__RUN_SLAB || at >= (uint64_t)block->pages
-							    << TMK__PAGE_SHIFT)
+	*state = block ? object_at(block, at) : NULL;
+	if (!*state)
 		return NULL;
-	object = at * block->recip >> 32;
-	*state = &block->states[object];
 	*bytes = block->size;
-	return object * block->size == at && object < block->objects ? block :
-								       NULL;
+	return block;
+}
+
+/* A block or an object goes back to the heap; under heap_lock. */
+static void give(struct tmk__heap *heap, struct tmk__block *block,
+		 _Atomic uint8_t *state)
+{
+	tmk__state_set(state, TMK__GONE);
+	if (block->type == TMK__RUN_SLAB)
+		tmk__slab_give(heap, block,
+			       (unsigned int)(state - block->states));
+	else
+		tmk__pages_free(heap, (uint32_t)(block - heap->blocks), false,
+				tmk__heap_now());
 }
 
 /**
@@ -174,13 +242,7 @@ uint64_t tmk__slot_give(const struct tmk__slot *slot)
 	block = lookup(&state, &bytes, heap, slot->data);
 	if (!block)
 		tmk__bug("a thread kept %p, which is no block", slot->data);
-	tmk__state_set(state, TMK__GONE);
-	if (block->type == TMK__RUN_SLAB)
-		tmk__slab_give(heap, block,
-			       (unsigned int)(state - block->states));
-	else
-		tmk__pages_free(heap, (uint32_t)(block - heap->blocks), false,
-				tmk__heap_now());
+	give(heap, block, state);
 	return bytes;
 }
 
@@ -229,17 +291,17 @@ static int free_locked(void *ptr, bool *later)
 	if (state < TMK__LIVE)
 		return tmk__misuse(heap, ptr);
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)bytes);
-	tmk__state_set(slot.state, TMK__CACHED);
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
 	bin = block->keep;
 	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop)) {
-		if (cache->bins[bin].nr == cache->bins[bin].max)
+		if (cache->bins[bin].used == cache->bins[bin].max)
 			tmk__tcache_room(cache, bin);
-		cache->bins[bin].slots[cache->bins[bin].nr++] = slot;
+		tmk__state_set(slot.state, TMK__CACHED);
+		tmk__bin_push(&cache->bins[bin], &slot);
 		cache->balance += (int64_t)bytes;
 		return 0;
 	}
-	tmk__slot_give(&slot);
+	give(heap, block, slot.state);
 	*later = tmk__heap_tight() || heap != tmk__heap;
 	return 0;
 }
@@ -263,30 +325,34 @@ static __attribute__((noinline)) int free_slow(void *ptr)
 	return err;
 }
 
+/* In two pieces, as tmk_alloc() is. */
 int tmk_free(void *ptr)
 {
 	struct tmk__tcache *cache = cache_enter();
-	struct tmk__slot slot = { ptr, NULL };
 	struct tmk__block *block;
+	_Atomic uint8_t *state;
 	struct tmk__bin *bin;
-	uint64_t bytes;
-	uint32_t nr;
+	uint64_t at;
 
 	if (__builtin_expect(!cache, 0))
 		return free_slow(ptr);
-	block = lookup(&slot.state, &bytes, tmk__heap, ptr);
+	block = entry_at(&at, tmk__heap, ptr);
 	if (__builtin_expect(!block, 0))
 		goto slow;
-	bin = bin_at(cache, block->keep);
-	nr = bin->nr;
-	/* What was allocated for a named purpose is counted elsewhere. */
-	if (__builtin_expect(tmk__state_get(slot.state) != TMK__LIVE ||
-				     nr == bin->max,
+	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
+		bin = bin_at(cache, block->keep);
+		if (__builtin_expect(at != block->offset, 0))
+			goto slow;
+		if (__builtin_expect(!bin_put(bin, ptr, block->states), 0))
+			goto slow;
+		cache_leave(cache);
+		return 0;
+	}
+	state = object_at(block, at);
+	if (__builtin_expect(!state, 0) ||
+	    __builtin_expect(!bin_put(bin_at(cache, block->keep), ptr, state),
 			     0))
 		goto slow;
-	tmk__state_set(slot.state, TMK__CACHED);
-	slot_put(&bin->slots[nr], &slot);
-	bin->nr = nr + 1;
 	cache_leave(cache);
 	return 0;
 

@@ -185,14 +185,14 @@ struct tmk__slot {
 
 /**
  * struct tmk__bin - what a thread keeps of a size
- * @nr: how much; four bytes, because a processor forwards those to the next load
- *	at once and single ones late
- * @max: how much it may; 0 for large blocks until it has one of that size
+ * @used: bytes of @slots; four bytes, because a processor forwards those to the
+ *	next load at once and single ones late
+ * @max: how many bytes it may; 0 for large blocks until it has one of that size
  * @slots: the last one freed on top
  * @unused: where struct tmk__tcache has @busy in another page
  */
 struct tmk__bin {
-	uint32_t nr;
+	uint32_t used;
 	uint32_t max;
 	struct tmk__slot slots[TMK__KEEP];
 	uint64_t unused;
@@ -356,6 +356,19 @@ static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
 	return (struct tmk__block *)(void *)((char *)slot->state -
 					     offsetof(struct tmk__block,
 						      states));
+}
+
+static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
+{
+	return bin->used / sizeof(struct tmk__slot);
+}
+
+/* There is room for it. */
+static inline void tmk__bin_push(struct tmk__bin *bin,
+				 const struct tmk__slot *slot)
+{
+	bin->slots[tmk__bin_nr(bin)] = *slot;
+	bin->used += (uint32_t)sizeof(*slot);
 }
 
 /* Which bin of a thread's cache serves blocks of a size, at most the largest. */

@@ -51,17 +51,18 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 		     unsigned int bin)
 {
 	struct tmk__tcache *cache = tmk__tcache_get();
-	struct tmk__slot *slot;
+	struct tmk__slot slot;
+	struct tmk__bin *at;
 
 	if (!cache || atomic_load(&cache->stop))
 		return;
-	while (cache->bins[bin].nr < cache->bins[bin].max / 2) {
-		slot = &cache->bins[bin].slots[cache->bins[bin].nr];
-		if (!tmk__slab_take(slot, heap, arena, bin))
+	at = &cache->bins[bin];
+	while (at->used < at->max / 2) {
+		if (!tmk__slab_take(&slot, heap, arena, bin))
 			break;
-		tmk__state_set(slot->state, TMK__CACHED);
+		tmk__state_set(slot.state, TMK__CACHED);
 		cache->balance += tmk__slab_size(bin);
-		cache->bins[bin].nr++;
+		tmk__bin_push(at, &slot);
 	}
 }
 
@@ -114,7 +115,7 @@ static void *kept_take(struct request *req)
 		return NULL;
 	bin = TMK__SMALL_BINS + tmk__pages_list(req->pages) - 8;
 	slots = cache->bins[bin].slots;
-	for (i = cache->bins[bin].nr; i; i--) {
+	for (i = tmk__bin_nr(&cache->bins[bin]); i; i--) {
 		slot = slots[i - 1];
 		block = tmk__slot_block(&slot);
 		if (block->room < req->pages || block->offset ||
@@ -122,8 +123,8 @@ static void *kept_take(struct request *req)
 		     block->room > req->pages))
 			continue;
 		memmove(&slots[i - 1], &slots[i],
-			(cache->bins[bin].nr - i) * sizeof(slot));
-		cache->bins[bin].nr--;
+			(tmk__bin_nr(&cache->bins[bin]) - i) * sizeof(slot));
+		cache->bins[bin].used -= sizeof(slot);
 		if (tmk__state_get(slot.state) != TMK__CACHED)
 			continue;
 		cache->balance -= (int64_t)tmk__block_bytes(block);

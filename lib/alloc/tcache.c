@@ -90,13 +90,14 @@ static void exit_register(void)
 		exit_err = ENOSYS;
 }
 
+/* In bytes of its slots. */
 static uint32_t bin_max(uint64_t bytes)
 {
 	bool small = bytes <= TMK__SMALL_MAX;
 	uint64_t nr = (small ? SMALL_KEEP : LARGE_KEEP) / bytes;
 
 	nr = TMK__MAX(nr, small ? KEEP_FEW : KEEP_LEAST);
-	return (uint32_t)TMK__MIN(nr, TMK__KEEP);
+	return (uint32_t)(TMK__MIN(nr, TMK__KEEP) * sizeof(struct tmk__slot));
 }
 
 /* The least bytes of a bin's blocks. */
@@ -213,7 +214,7 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 		      unsigned int keep)
 {
 	struct tmk__slot *slots = cache->bins[bin].slots;
-	unsigned int i, nr = cache->bins[bin].nr;
+	unsigned int i, nr = tmk__bin_nr(&cache->bins[bin]);
 	unsigned int out = nr > keep ? nr - keep : 0;
 	uint64_t bytes = 0;
 	uint32_t now;
@@ -227,7 +228,7 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 	cache->balance -= (int64_t)bytes;
 	if (keep)
 		memmove(slots, slots + out, keep * sizeof(*slots));
-	cache->bins[bin].nr = keep;
+	cache->bins[bin].used = keep * (uint32_t)sizeof(*slots);
 }
 
 /**
@@ -239,7 +240,7 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 void tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin)
 {
 	if (cache->bins[bin].max) {
-		bin_flush(cache, bin, cache->bins[bin].max / 2);
+		bin_flush(cache, bin, tmk__bin_nr(&cache->bins[bin]) / 2);
 		return;
 	}
 	cache->bins[bin].max = bin_max(bin_bytes(bin));
@@ -273,7 +274,7 @@ bool tmk__tcache_flush_own(void)
 	unsigned int i;
 
 	for (i = 0; tmk__tcache && i < TMK__BINS; i++)
-		any = any || tmk__tcache->bins[i].nr;
+		any = any || tmk__tcache->bins[i].used;
 	if (any)
 		flush(tmk__tcache);
 	return any;
@@ -292,7 +293,7 @@ void tmk__tcache_flush_large(void)
 	unsigned int i;
 
 	for (i = 0; cache && i < cache->open_nr; i++)
-		if (cache->bins[cache->open[i]].nr)
+		if (cache->bins[cache->open[i]].used)
 			bin_flush(cache, cache->open[i], 0);
 }
 
@@ -357,9 +358,10 @@ static int64_t kept(const struct tmk__tcache *cache)
 	unsigned int i, k;
 
 	for (i = 0; i < TMK__SMALL_BINS; i++)
-		bytes += (int64_t)cache->bins[i].nr * tmk__slab_size(i);
+		bytes += (int64_t)tmk__bin_nr(&cache->bins[i]) *
+			 tmk__slab_size(i);
 	for (; i < TMK__BINS; i++)
-		for (k = 0; k < cache->bins[i].nr; k++)
+		for (k = 0; k < tmk__bin_nr(&cache->bins[i]); k++)
 			bytes += (int64_t)tmk__block_bytes(
 				tmk__slot_block(&cache->bins[i].slots[k]));
 	return bytes;
