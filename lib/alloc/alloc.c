@@ -65,7 +65,7 @@ static inline struct tmk__bin *bin_at(struct tmk__tcache *cache, size_t bin)
 	return at;
 }
 
-/* The same of a slot, for its halves; @used as in the bin. */
+/* The same of a slot, for its halves; @used as in the bin's count. */
 static inline struct tmk__slot *slot_at(struct tmk__bin *bin, size_t used)
 {
 	char *at = (char *)bin + used;
@@ -80,7 +80,8 @@ static inline __attribute__((always_inline)) bool bin_take(void **out,
 							   struct tmk__bin *bin,
 							   uint32_t pages)
 {
-	uint32_t used = bin->used;
+	uint32_t count = bin->count;
+	size_t used = count & TMK__BIN_USED;
 	struct tmk__slot slot;
 
 	if (__builtin_expect(!used, 0))
@@ -88,7 +89,8 @@ static inline __attribute__((always_inline)) bool bin_take(void **out,
 	slot_get(&slot, slot_at(bin, used) - 1);
 	if (pages && __builtin_expect(tmk__slot_block(&slot)->room < pages, 0))
 		return false;
-	bin->used = used - sizeof(slot);
+	/* One less, and one more that was taken. */
+	bin->count = count + TMK__BIN_TAKEN - sizeof(slot);
 	/* Or somebody else has it: freed twice at the same moment. */
 	if (__builtin_expect(tmk__state_get(slot.state) != TMK__CACHED, 0))
 		return false;
@@ -102,7 +104,8 @@ static inline __attribute__((always_inline)) bool bin_put(
 	struct tmk__bin *bin, void *ptr, _Atomic uint8_t *state)
 {
 	struct tmk__slot slot = { ptr, state };
-	uint32_t used = bin->used;
+	uint32_t count = bin->count;
+	uint32_t used = count & TMK__BIN_USED;
 
 	/* What was allocated for a named purpose is counted elsewhere. */
 	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
@@ -111,7 +114,7 @@ static inline __attribute__((always_inline)) bool bin_put(
 		return false;
 	tmk__state_set(state, TMK__CACHED);
 	slot_put(slot_at(bin, used), &slot);
-	bin->used = used + sizeof(slot);
+	bin->count = count + sizeof(slot);
 	return true;
 }
 
@@ -293,9 +296,8 @@ static int free_locked(void *ptr, bool *later)
 	tmk__tcache_count(state - TMK__LIVE, -(int64_t)bytes);
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
 	bin = block->keep;
-	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop)) {
-		if (cache->bins[bin].used == cache->bins[bin].max)
-			tmk__tcache_room(cache, bin);
+	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop) &&
+	    tmk__tcache_room(cache, bin)) {
 		tmk__state_set(slot.state, TMK__CACHED);
 		tmk__bin_push(&cache->bins[bin], &slot);
 		cache->balance += (int64_t)bytes;
@@ -325,6 +327,31 @@ static __attribute__((noinline)) int free_slow(void *ptr)
 	return err;
 }
 
+/*
+ * A block of a size that the thread keeps none of. All of it is looked at again,
+ * because the thread had no lock before.
+ */
+static __attribute__((noinline)) int free_unkept(void *ptr)
+{
+	struct tmk__tcache *cache = tmk__tcache;
+	struct tmk__block *block;
+	uint64_t at;
+
+	tmk__heap_lock();
+	block = entry_at(&at, tmk__heap, ptr);
+	if (block->type != TMK__RUN_LARGE || at != block->offset ||
+	    tmk__state_get(block->states) != TMK__LIVE ||
+	    atomic_load_explicit(&cache->stop, memory_order_relaxed) ||
+	    tmk__tcache_room(cache, block->keep)) {
+		tmk__heap_unlock();
+		return free_slow(ptr);
+	}
+	cache->balance -= (int64_t)tmk__block_bytes(block);
+	give(tmk__heap, block, block->states);
+	tmk__heap_unlock();
+	return 0;
+}
+
 /* In two pieces, as tmk_alloc() is. */
 int tmk_free(void *ptr)
 {
@@ -332,6 +359,7 @@ int tmk_free(void *ptr)
 	struct tmk__block *block;
 	_Atomic uint8_t *state;
 	struct tmk__bin *bin;
+	bool unkept;
 	uint64_t at;
 
 	if (__builtin_expect(!cache, 0))
@@ -344,7 +372,7 @@ int tmk_free(void *ptr)
 		if (__builtin_expect(at != block->offset, 0))
 			goto slow;
 		if (__builtin_expect(!bin_put(bin, ptr, block->states), 0))
-			goto slow;
+			goto full;
 		cache_leave(cache);
 		return 0;
 	}
@@ -355,6 +383,11 @@ int tmk_free(void *ptr)
 		goto slow;
 	cache_leave(cache);
 	return 0;
+
+full:
+	unkept = !bin->max && block->keep < TMK__BIN_NONE;
+	cache_leave(cache);
+	return unkept ? free_unkept(ptr) : free_slow(ptr);
 
 slow:
 	cache_leave(cache);

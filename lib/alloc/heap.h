@@ -50,6 +50,9 @@
 #define TMK__BIN_NONE TMK__BINS /* blocks that no thread keeps */
 #define TMK__SLAB_MAX 28 /* objects in a slab */
 #define TMK__KEEP 31u /* of a size that a thread keeps, at most */
+/* In struct tmk__bin's count. */
+#define TMK__BIN_USED 511u
+#define TMK__BIN_TAKEN 512u
 
 /* What a block or an object is: free, in a thread's cache, or the program's. */
 #define TMK__GONE 0
@@ -185,19 +188,29 @@ struct tmk__slot {
 
 /**
  * struct tmk__bin - what a thread keeps of a size
- * @used: bytes of @slots; four bytes, because a processor forwards those to the
- *	next load at once and single ones late
- * @max: how many bytes it may; 0 for large blocks until it has one of that size
+ * @count: bytes of @slots in use, and above TMK__BIN_USED how often something was
+ *	taken; four bytes, because a processor forwards those to the next load at
+ *	once and single ones late
+ * @max: how many bytes it may; 0 for large blocks until it has one of that size, and
+ *	while none are kept
+ * @misses: the thread's, when @would was last right; from here on is where struct
+ *	tmk__tcache has @busy in another page
+ * @would: of large blocks, while none are kept: how many there would be
+ * @listed: it is one of @open in struct tmk__tcache
  * @slots: the last one freed on top
- * @unused: where struct tmk__tcache has @busy in another page
  */
 struct tmk__bin {
-	uint32_t used;
+	uint32_t count;
 	uint32_t max;
+	uint16_t misses;
+	uint8_t would;
+	bool listed;
+	uint32_t unused;
 	struct tmk__slot slots[TMK__KEEP];
-	uint64_t unused;
 };
 _Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
+_Static_assert(TMK__KEEP * sizeof(struct tmk__slot) <= TMK__BIN_USED,
+	       "all of a bin's slots can be counted");
 
 /**
  * struct tmk__tcache - what a thread keeps for itself
@@ -207,8 +220,12 @@ _Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
  *	not here of them the program has, so that handing out and taking back need
  *	not be counted. Below 0 where blocks come from other threads
  * @used: there is a thread that has it
+ * @shut: it keeps no large blocks
+ * @misses: how often there was none to take
+ * @taken: how often there was one, since it was last decided whether to keep them
+ * @lost: how many were in the way of others meanwhile, and went back
  * @open_nr: how many of @open there are
- * @open: the bins of large blocks of which it may keep some
+ * @open: the bins of large blocks that it has had some of
  * @apart: so that no slot is a whole number of pages from @busy: a processor
  *	takes a load for one of what was just stored there, and waits
  * @busy: the thread is looking at it
@@ -219,14 +236,18 @@ struct tmk__tcache {
 	struct tmk__tcache *next;
 	int64_t balance;
 	bool used;
+	bool shut;
+	uint16_t misses;
+	uint16_t taken;
+	uint16_t lost;
 	uint8_t open_nr;
 	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[365];
+	uint8_t apart[374];
 	_Atomic uint32_t busy;
 	_Atomic uint32_t stop;
 };
 _Static_assert(offsetof(struct tmk__tcache, busy) % 512 ==
-		       offsetof(struct tmk__bin, unused),
+		       offsetof(struct tmk__bin, misses),
 	       "apart from the slots");
 
 /* heap.c */
@@ -314,8 +335,8 @@ void tmk__tcache_stop(void);
 void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);
 bool tmk__tcache_flush_own(void);
-void tmk__tcache_flush_large(void);
-void tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin);
+void tmk__tcache_miss(uint32_t pages);
+bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin);
 void tmk__tcache_child(void);
 void tmk__tcache_mode(bool stopped);
 void tmk__tcache_count(unsigned int purpose, int64_t bytes);
@@ -360,7 +381,7 @@ static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
 
 static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
 {
-	return bin->used / sizeof(struct tmk__slot);
+	return (bin->count & TMK__BIN_USED) / sizeof(struct tmk__slot);
 }
 
 /* There is room for it. */
@@ -368,7 +389,7 @@ static inline void tmk__bin_push(struct tmk__bin *bin,
 				 const struct tmk__slot *slot)
 {
 	bin->slots[tmk__bin_nr(bin)] = *slot;
-	bin->used += (uint32_t)sizeof(*slot);
+	bin->count += sizeof(*slot);
 }
 
 /* Which bin of a thread's cache serves blocks of a size, at most the largest. */

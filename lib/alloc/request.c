@@ -57,7 +57,7 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 	if (!cache || atomic_load(&cache->stop))
 		return;
 	at = &cache->bins[bin];
-	while (at->used < at->max / 2) {
+	while ((at->count & TMK__BIN_USED) < at->max / 2) {
 		if (!tmk__slab_take(&slot, heap, arena, bin))
 			break;
 		tmk__state_set(slot.state, TMK__CACHED);
@@ -124,7 +124,7 @@ static void *kept_take(struct request *req)
 			continue;
 		memmove(&slots[i - 1], &slots[i],
 			(tmk__bin_nr(&cache->bins[bin]) - i) * sizeof(slot));
-		cache->bins[bin].used -= sizeof(slot);
+		cache->bins[bin].count -= sizeof(slot);
 		if (tmk__state_get(slot.state) != TMK__CACHED)
 			continue;
 		cache->balance -= (int64_t)tmk__block_bytes(block);
@@ -154,7 +154,7 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 		return err;
 	if (!pages)
 		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	tmk__tcache_flush_large();
+	tmk__tcache_miss(pages);
 	index = tmk__pages_alloc(heap, arena, pages, req->align);
 	/* Objects that the thread keeps may be in the way of a block. */
 	if (!index && tmk__tcache_flush_own() && !tmk__pages_room(heap, 2))
@@ -303,7 +303,7 @@ static bool serve_block(void **out, size_t bytes)
 	tmk__heap_lock();
 	heap = tmk__heap;
 	if (heap && heap->arenas_nr && !tmk__pages_room(heap, 2)) {
-		tmk__tcache_flush_large();
+		tmk__tcache_miss(pages);
 		if (pages >= SHIFT_FROM)
 			index = tmk__pages_alloc(heap, heap->arenas, pages + 1,
 						 1);

@@ -28,9 +28,12 @@
 
 /* How many of a size a thread keeps: so many bytes of it, within bounds. */
 #define SMALL_KEEP (UINT64_C(256) << 10)
-/* Blocks from here on are large: see tmk__tcache_flush_large(). */
+/* Blocks from here on are large: see tmk__tcache_miss(). */
 #define LARGE (UINT64_C(160) << 10)
 #define LARGE_KEEP (UINT64_C(256) << 20)
+/* So many blocks decide whether any are kept; so many times as many to begin. */
+#define DECIDE 32u
+#define DECIDE_MUCH 3u
 #define KEEP_FEW 8u
 #define KEEP_LEAST 4u
 
@@ -228,31 +231,58 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 	cache->balance -= (int64_t)bytes;
 	if (keep)
 		memmove(slots, slots + out, keep * sizeof(*slots));
-	cache->bins[bin].used = keep * (uint32_t)sizeof(*slots);
+	cache->bins[bin].count -= out * (uint32_t)sizeof(*slots);
+}
+
+/* While none are kept: what there would be had gone back with the next miss. */
+static void bin_would(struct tmk__tcache *cache, struct tmk__bin *at)
+{
+	if (at->misses == cache->misses)
+		return;
+	at->misses = cache->misses;
+	cache->lost += at->would;
+	at->would = 0;
 }
 
 /**
- * tmk__tcache_room() - a bin is full: may something be put into it? Under
- * heap_lock
+ * tmk__tcache_room() - may something be put into a bin? Under heap_lock
  * @cache: this thread's
- * @bin: the bin, of which there is room then
+ * @bin: the bin
+ *
+ * Return: true, and there is room; false if nothing of that size is kept.
  */
-void tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin)
+bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin)
 {
-	if (cache->bins[bin].max) {
-		bin_flush(cache, bin, tmk__bin_nr(&cache->bins[bin]) / 2);
-		return;
+	struct tmk__bin *at = &cache->bins[bin];
+
+	if ((at->count & TMK__BIN_USED) < at->max)
+		return true;
+	if (at->max) {
+		bin_flush(cache, bin, tmk__bin_nr(at) / 2);
+		return true;
 	}
-	cache->bins[bin].max = bin_max(bin_bytes(bin));
-	cache->open[cache->open_nr++] = (uint8_t)bin;
+	if (cache->shut) {
+		bin_would(cache, at);
+		at->would += at->would < TMK__KEEP;
+		return false;
+	}
+	at->max = bin_max(bin_bytes(bin));
+	if (!at->listed)
+		cache->open[cache->open_nr++] = (uint8_t)bin;
+	at->listed = true;
+	return true;
 }
 
+/* More or less memory than there was: what was decided was for other steps. */
 static void flush(struct tmk__tcache *cache)
 {
 	unsigned int i;
 
 	for (i = 0; i < TMK__BINS; i++)
 		bin_flush(cache, i, 0);
+	cache->shut = false;
+	cache->taken = 0;
+	cache->lost = 0;
 }
 
 static void flush_all(void)
@@ -274,27 +304,85 @@ bool tmk__tcache_flush_own(void)
 	unsigned int i;
 
 	for (i = 0; tmk__tcache && i < TMK__BINS; i++)
-		any = any || tmk__tcache->bins[i].used;
+		any = any || tmk__bin_nr(&tmk__tcache->bins[i]);
 	if (any)
 		flush(tmk__tcache);
 	return any;
 }
 
+/* Large blocks that are kept go back. */
+static void flush_large(struct tmk__tcache *cache)
+{
+	unsigned int i, nr;
+
+	for (i = 0; i < cache->open_nr; i++) {
+		struct tmk__bin *at = &cache->bins[cache->open[i]];
+
+		nr = tmk__bin_nr(at);
+		cache->taken += TMK__MIN(at->count / TMK__BIN_TAKEN, DECIDE);
+		cache->lost += nr;
+		at->count &= TMK__BIN_USED;
+		if (nr)
+			bin_flush(cache, cache->open[i], 0);
+	}
+}
+
+/* The same, as though there were some. */
+static void flush_none(struct tmk__tcache *cache, uint32_t pages)
+{
+	bool large = pages <= TMK__LARGE_MAX >> TMK__PAGE_SHIFT;
+	struct tmk__bin *at = &cache->bins[large ? tmk__pages_bin(pages) : 0];
+
+	bin_would(cache, at);
+	if (at->would) {
+		at->would--;
+		cache->taken++;
+	} else {
+		cache->misses++;
+	}
+}
+
+/* To keep them or not is worth a look when much was taken and went back. */
+static void decide(struct tmk__tcache *cache)
+{
+	unsigned int i;
+	bool shut;
+
+	if (cache->taken + cache->lost < DECIDE)
+		return;
+	shut = cache->lost >= cache->taken / (cache->shut ? DECIDE_MUCH : 1);
+	for (i = 0; shut != cache->shut && i < cache->open_nr; i++) {
+		cache->bins[cache->open[i]].max = 0;
+		cache->bins[cache->open[i]].would = 0;
+	}
+	cache->shut = shut;
+	cache->taken = 0;
+	cache->lost = 0;
+}
+
 /**
- * tmk__tcache_flush_large() - have no block in this thread's cache; under
- * heap_lock
+ * tmk__tcache_miss() - have no large block in this thread's cache; under heap_lock
+ * @pages: what is missing
  *
  * Before one is taken out of the heap: otherwise those that are kept would be in
  * the way of others, which would be put where there is less room.
+ *
+ * Where more of them go back like that than are taken, none are kept any more. It
+ * takes about as long, and what a step leaves behind does not depend on the order in
+ * which it frees: the next one is placed as it was, and finds in the processor's
+ * caches what it left there. That goes on being counted as though they were kept.
  */
-void tmk__tcache_flush_large(void)
+void tmk__tcache_miss(uint32_t pages)
 {
 	struct tmk__tcache *cache = tmk__tcache;
-	unsigned int i;
 
-	for (i = 0; cache && i < cache->open_nr; i++)
-		if (cache->bins[cache->open[i]].used)
-			bin_flush(cache, cache->open[i], 0);
+	if (!cache)
+		return;
+	if (cache->shut)
+		flush_none(cache, pages);
+	else
+		flush_large(cache);
+	decide(cache);
 }
 
 /** tmk__tcache_flush_all() - empty every thread's cache; under heap_lock */

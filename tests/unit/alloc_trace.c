@@ -2,9 +2,10 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * The allocator under what networks do: recorded steps with their true lifetimes,
- * how much is held for them, and that a warmed-up step takes no page fault and no
- * system call. The last is proved by a filter that ends the process at the first
- * one, so not under sanitizers, which make their own.
+ * how much is held for them, that a training step is placed as the one before it,
+ * and that a warmed-up step takes no page fault and no system call. The last is
+ * proved by a filter that ends the process at the first one, so not under
+ * sanitizers, which make their own.
  */
 #include "util.h"
 
@@ -131,6 +132,28 @@ TEST(steps_of_varied_length_hold_half_more)
 	}
 	EXPECT_EQ(0, tmk_close());
 	EXPECT_TRUE(all_zero());
+}
+
+/* Training keeps most of what it makes for later: nothing is to be had at once. */
+TEST(a_warm_training_step_is_placed_as_the_one_before)
+{
+	static char *before[TRACE_EVENTS];
+	int nr, i;
+
+	for (nr = 0; nr < TRACES_NR; nr++) {
+		ASSERT_NE(0, load(nr));
+		if (strncmp(trace.name, "gpt2", 4) != 0)
+			continue;
+		for (i = 0; i < 20; i++) {
+			memcpy(before, blocks, sizeof(before));
+			ASSERT_EQ(0, step(8));
+		}
+		for (i = 0; i < trace.nr; i++)
+			if (trace.events[i].bytes > 160 << 10)
+				EXPECT_EQ(before[trace.events[i].id],
+					  blocks[trace.events[i].id]);
+	}
+	tmk_trim(0);
 }
 
 /* In a child: every trace warms up, then everything again with calls forbidden. */
