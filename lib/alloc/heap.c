@@ -8,6 +8,7 @@
  * it is the same memory. It gives back at once what is wholly free, keeps the
  * rest until it is freed, and opens a window of its own when it first needs one.
  */
+#define _GNU_SOURCE /* a mutex that waits a moment before it sleeps */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ struct tmk__heap *tmk__heap;
 
 static struct tmk__heap first_heap;
 static struct tmk__heap *inherited; /* a child's, newest first */
-static pthread_mutex_t heap_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t heap_mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 static bool alone; /* heap_lock is held, and there was no need to take it */
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
