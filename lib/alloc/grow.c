@@ -22,6 +22,9 @@
 
 /* Base pages that an arena of kind 0 may have, beside an eighth of the rest. */
 #define BASE_PAGES ((UINT64_C(4) << 20) >> TMK__PAGE_SHIFT)
+/* What part of the memory is had to spare, and where threads lack memory. */
+#define SPARE 32u
+#define SPARE_SHORT 4u
 /* Pages from which on some are had to spare: before, one more is too many. */
 #define SPARE_FROM ((UINT32_C(1) << 20) >> TMK__PAGE_SHIFT)
 /* The largest region: what is free in smaller pieces goes back in such. */
@@ -131,7 +134,7 @@ static bool base_allowed(const struct tmk__arena *arena,
 
 static int place_choose(struct place *out, const struct tmk__heap *heap,
 			const struct tmk__arena *arena, uint32_t pages,
-			uint32_t align, bool spare)
+			uint32_t align, uint32_t spare)
 {
 	bool base = !arena->kind && !arena->no_base;
 	bool found = place_find(out, heap, arena, pages, align, base);
@@ -147,7 +150,7 @@ static int place_choose(struct place *out, const struct tmk__heap *heap,
 				  (unsigned long long)pages << TMK__PAGE_SHIFT);
 	if (!spare)
 		return 0;
-	more = arena->held < SPARE_FROM ? 0 : arena->held / 32;
+	more = arena->held < SPARE_FROM ? 0 : arena->held / spare;
 	more -= more % arena_grain(arena, base);
 	end = heap->blocks[out->absent].page + heap->blocks[out->absent].pages;
 	out->hi = (uint32_t)TMK__MIN(out->hi + more, end);
@@ -269,7 +272,8 @@ static bool make_room(void)
  * no more than is needed; and what else is free.
  */
 static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
-		struct tmk__device *device, uint32_t pages, uint32_t align)
+		struct tmk__device *device, uint32_t pages, uint32_t align,
+		uint32_t spare)
 {
 	struct tmk__error_state before;
 	struct place place;
@@ -284,7 +288,8 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		*out = tmk__pages_alloc(heap, arena, pages, align);
 		if (*out)
 			return 0;
-		err = place_choose(&place, heap, arena, pages, align, !attempt);
+		err = place_choose(&place, heap, arena, pages, align,
+				   attempt ? 0 : spare);
 		if (err)
 			return err;
 		err = place_fill(heap, arena, device, &place);
@@ -312,6 +317,7 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 {
 	struct tmk__error_state before;
 	struct tmk__device *device;
+	uint32_t spare;
 	int err;
 
 	tmk__error_save(&before);
@@ -321,8 +327,8 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	tmk__heap_grow_lock();
 	tmk__heap_lock();
 	tmk__heap_reopen();
-	tmk__tcache_flush_all();
-	err = grow(out, heap, arena, device, pages, align);
+	spare = tmk__tcache_collect() ? SPARE : SPARE_SHORT;
+	err = grow(out, heap, arena, device, pages, align, spare);
 	/* A part of it may have been had. */
 	if (err)
 		trim(0);

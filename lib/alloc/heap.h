@@ -224,6 +224,8 @@ _Static_assert(TMK__KEEP * sizeof(struct tmk__slot) <= TMK__BIN_USED,
  * @misses: how often there was none to take
  * @taken: how often there was one, since it was last decided whether to keep them
  * @lost: how many were in the way of others meanwhile, and went back
+ * @asked: how often something was missing since all was emptied for it
+ * @emptied: how often in a row that was soon after the last time
  * @open_nr: how many of @open there are
  * @open: the bins of large blocks that it has had some of
  * @apart: so that no slot is a whole number of pages from @busy: a processor
@@ -240,9 +242,11 @@ struct tmk__tcache {
 	uint16_t misses;
 	uint16_t taken;
 	uint16_t lost;
+	uint32_t asked;
+	uint32_t emptied;
 	uint8_t open_nr;
 	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[374];
+	uint8_t apart[366];
 	_Atomic uint32_t busy;
 	_Atomic uint32_t stop;
 };
@@ -334,6 +338,7 @@ struct tmk__tcache *tmk__tcache_get(void);
 void tmk__tcache_stop(void);
 void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);
+bool tmk__tcache_collect(void);
 bool tmk__tcache_flush_own(void);
 void tmk__tcache_miss(uint32_t pages);
 bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin);

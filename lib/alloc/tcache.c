@@ -34,6 +34,9 @@
 /* So many blocks decide whether any are kept; so many times as many to begin. */
 #define DECIDE 32u
 #define DECIDE_MUCH 3u
+/* When to get memory, not to take it out of caches, see tmk__tcache_collect(). */
+#define COLLECT_MS 100u
+#define EMPTIED 8u
 #define KEEP_FEW 8u
 #define KEEP_LEAST 4u
 
@@ -43,6 +46,7 @@ __thread struct tmk__tcache *tmk__tcache
 static struct tmk__tcache *caches; /* all of them; under heap_lock */
 static int64_t others[TMK__PURPOSES]; /* not counted by any; under heap_lock */
 static bool stopped; /* nobody keeps anything at present */
+static uint32_t collected; /* when tmk__tcache_collect() took from all; or 0 */
 
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -293,21 +297,33 @@ static void flush_all(void)
 		flush(cache);
 }
 
+/* Does nearly everything that it allocates begin with emptying its cache? */
+static bool starved(const struct tmk__tcache *cache)
+{
+	return cache && cache->emptied >= EMPTIED;
+}
+
 /**
  * tmk__tcache_flush_own() - empty this thread's cache; under heap_lock
  *
- * Return: false if there was nothing in it.
+ * Return: false if there was nothing in it, or that was done each of the last times
+ * when something was missing: then what it keeps is not much, but all there is.
  */
 bool tmk__tcache_flush_own(void)
 {
+	struct tmk__tcache *cache = tmk__tcache;
 	bool any = false;
 	unsigned int i;
 
-	for (i = 0; tmk__tcache && i < TMK__BINS; i++)
-		any = any || tmk__bin_nr(&tmk__tcache->bins[i]);
-	if (any)
-		flush(tmk__tcache);
-	return any;
+	for (i = 0; cache && i < TMK__BINS; i++)
+		any = any || tmk__bin_nr(&cache->bins[i]);
+	if (!any || starved(cache))
+		return false;
+	flush(cache);
+	/* A request counts as two when it gets here. */
+	cache->emptied = cache->asked > 4 ? 0 : cache->emptied + 1;
+	cache->asked = 0;
+	return true;
 }
 
 /* Large blocks that are kept go back. */
@@ -378,6 +394,7 @@ void tmk__tcache_miss(uint32_t pages)
 
 	if (!cache)
 		return;
+	cache->asked++;
 	if (cache->shut)
 		flush_none(cache, pages);
 	else
@@ -391,6 +408,34 @@ void tmk__tcache_flush_all(void)
 	tmk__tcache_stop();
 	flush_all();
 	tmk__tcache_go();
+}
+
+/**
+ * tmk__tcache_collect() - take back what all threads keep, before new memory is
+ * got; under heap_lock
+ *
+ * Not if that was done a moment ago: two threads would go on taking it from each
+ * other, and one that hands what it allocates to another would go on fetching it
+ * from there, each time with all of them stopped. Then there is too little memory for
+ * what they do. If it cannot be had, all is taken back anyway.
+ *
+ * Return: false if memory is short, and was not taken back.
+ */
+bool tmk__tcache_collect(void)
+{
+	uint32_t now = tmk__heap_now() | 1;
+	bool more = others_keep();
+
+	if (starved(tmk__tcache)) {
+		tmk__tcache->emptied = 0;
+		return false;
+	}
+	if (more && collected && now - collected < COLLECT_MS)
+		return false;
+	tmk__tcache_flush_all();
+	if (more)
+		collected = now;
+	return true;
 }
 
 /**

@@ -7,6 +7,7 @@
 #include "util.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define THREADS 8
 
@@ -62,6 +63,36 @@ TEST(blocks_change_hands)
 	EXPECT_EQ(0, atomic_load(&pipe.failed));
 	EXPECT_EQ(0, general());
 	EXPECT_LE(stats_now().total.peak, 64 * MIB);
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
+/* Who frees keeps some of it, and is not stopped for that each time. */
+TEST(blocks_change_hands_without_system_calls)
+{
+	static struct pipe pipe;
+	uint64_t calls = 0;
+	pthread_t thread;
+	int round, i;
+	void *p;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, consumer, &pipe));
+	for (round = 0; round < 1100; round++) {
+		if (round == 100)
+			calls = stats_now().backend_calls;
+		for (i = 0; i < 64; i++) {
+			ASSERT_EQ(0, tmk_alloc(&p, 64 << 10, NULL));
+			*(unsigned char *)p = (unsigned char)i;
+			atomic_store(&pipe.slots[i], p);
+		}
+		for (i = 0; i < 64; i++)
+			while (atomic_load(&pipe.slots[i]))
+				sched_yield();
+	}
+	EXPECT_LE(stats_now().backend_calls - calls, 200);
+	atomic_store(&pipe.done, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, atomic_load(&pipe.failed));
 	EXPECT_EQ(0, tmk_close());
 	EXPECT_TRUE(all_zero());
 }
