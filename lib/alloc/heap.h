@@ -49,6 +49,7 @@
 #define TMK__BINS (TMK__SMALL_BINS + TMK__LARGE_BINS)
 #define TMK__BIN_NONE TMK__BINS /* blocks that no thread keeps */
 #define TMK__SLAB_MAX 28 /* objects in a slab */
+#define TMK__ANYBODY UINT16_MAX /* for a slab's owner */
 #define TMK__KEEP 31u /* of a size that a thread keeps, at most */
 /* In struct tmk__bin's count. */
 #define TMK__BIN_USED 511u
@@ -85,6 +86,7 @@ enum tmk__run_type {
  * @room: of a large block: whole pages that it can hold
  * @objects: how many
  * @fresh: a free run that was never used: it reads as zero
+ * @owner: of a slab: the number of the cache whose thread takes from it
  * @free_mask: objects that are free
  * @stamp: when a free run was last used, in ms
  * @states: of the objects, of a large block the first
@@ -109,6 +111,7 @@ struct tmk__block {
 	};
 	uint8_t objects;
 	bool fresh;
+	uint16_t owner;
 	union {
 		struct {
 			uint32_t free_mask;
@@ -220,6 +223,7 @@ _Static_assert(TMK__KEEP * sizeof(struct tmk__slot) <= TMK__BIN_USED,
  *	not here of them the program has, so that handing out and taking back need
  *	not be counted. Below 0 where blocks come from other threads
  * @used: there is a thread that has it
+ * @number: from 1
  * @shut: it keeps no large blocks
  * @misses: how often there was none to take
  * @taken: how often there was one, since it was last decided whether to keep them
@@ -239,6 +243,7 @@ struct tmk__tcache {
 	int64_t balance;
 	bool used;
 	bool shut;
+	uint16_t number;
 	uint16_t misses;
 	uint16_t taken;
 	uint16_t lost;
@@ -246,7 +251,7 @@ struct tmk__tcache {
 	uint32_t emptied;
 	uint8_t open_nr;
 	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[366];
+	uint8_t apart[362];
 	_Atomic uint32_t busy;
 	_Atomic uint32_t stop;
 };
@@ -304,8 +309,9 @@ void tmk__slab_init(void);
 uint32_t tmk__slab_size(unsigned int bin);
 uint32_t tmk__slab_pages(unsigned int bin);
 bool tmk__slab_take(struct tmk__slot *out, struct tmk__heap *heap,
-		    struct tmk__arena *arena, unsigned int bin);
-void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin);
+		    struct tmk__arena *arena, unsigned int bin, uint16_t owner);
+void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin,
+		    uint16_t owner);
 void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 		    unsigned int object);
 

@@ -58,7 +58,7 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 		return;
 	at = &cache->bins[bin];
 	while ((at->count & TMK__BIN_USED) < at->max / 2) {
-		if (!tmk__slab_take(&slot, heap, arena, bin))
+		if (!tmk__slab_take(&slot, heap, arena, bin, cache->number))
 			break;
 		tmk__state_set(slot.state, TMK__CACHED);
 		cache->balance += tmk__slab_size(bin);
@@ -66,17 +66,23 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 	}
 }
 
-/* An object, out of @index if that is a new slab. Under heap_lock. */
+/*
+ * An object, out of @index if that is a new slab, or with @any out of one that
+ * another thread takes from. Under heap_lock.
+ */
 static void *object_take(struct tmk__heap *heap, struct tmk__arena *arena,
-			 struct request *req, uint32_t index)
+			 struct request *req, uint32_t index, bool any)
 {
 	unsigned int bin = tmk__slab_bins[(req->bytes + 63) / 64];
+	struct tmk__tcache *cache = tmk__tcache_get();
+	uint16_t owner = cache ? cache->number : 0;
 	struct tmk__slot slot;
 	void *data;
 
 	if (index)
-		tmk__slab_make(heap, index, bin);
-	if (!tmk__slab_take(&slot, heap, arena, bin))
+		tmk__slab_make(heap, index, bin, owner);
+	if (!tmk__slab_take(&slot, heap, arena, bin,
+			    any ? TMK__ANYBODY : owner))
 		return NULL;
 	data = hand_out(&slot, req, tmk__slab_size(bin));
 	if (!arena->kind && arena == heap->arenas)
@@ -144,7 +150,7 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 
 	*out = NULL;
 	if (!pages)
-		*out = object_take(heap, arena, req, 0);
+		*out = object_take(heap, arena, req, 0, false);
 	else if (!arena->kind && arena == heap->arenas)
 		*out = kept_take(req);
 	if (*out)
@@ -161,47 +167,62 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 		index = tmk__pages_alloc(heap, arena, pages, req->align);
 	if (index)
 		*out = req->pages ? block_take(heap, req, index) :
-				    object_take(heap, arena, req, index);
+				    object_take(heap, arena, req, index, false);
 	return 0;
 }
 
-/* Memory to be got: what tmk__grow() is told and returns. */
+/* Memory to be got: what tmk__grow() is told and returns, or an object instead. */
 struct growth {
 	uint32_t index;
 	struct tmk__heap *heap;
 	struct tmk__arena *arena;
 	uint32_t pages;
-	uint32_t align;
+	struct request *req;
+	void *object;
 };
 
 static int grow(void *arg)
 {
+	struct tmk__error_state before;
 	struct growth *g = arg;
+	int err;
 
-	return tmk__grow(&g->index, g->heap, g->arena, g->pages, g->align);
+	tmk__error_save(&before);
+	err = tmk__grow(&g->index, g->heap, g->arena, g->pages, g->req->align);
+	if (!err || g->req->pages)
+		return err;
+	/* Then one of those that are left for another thread. */
+	tmk__heap_lock();
+	g->object = object_take(g->heap, g->arena, g->req, 0, true);
+	tmk__heap_unlock();
+	if (!g->object)
+		return err;
+	tmk__error_restore(&before);
+	return 0;
 }
 
 /* With new memory. */
 static int alloc_new(void **out, struct tmk__heap *heap,
 		     struct tmk__arena *arena, struct request *req)
 {
-	struct growth growth = { 0, heap, arena, req->pages, req->align };
-	uint32_t index;
+	struct growth g = { 0, heap, arena, req->pages, req, NULL };
 	char text[16];
 	int err;
 
-	if (!growth.pages)
-		growth.pages =
+	if (!g.pages)
+		g.pages =
 			tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	err = tmk__wait(grow, &growth);
-	index = growth.index;
+	err = tmk__wait(grow, &g);
 	if (err)
 		return tmk__error_wrap(err, "cannot allocate %s",
 				       tmk_bytes_format(text, sizeof(text),
 							req->bytes));
+	*out = g.object;
+	if (*out)
+		return 0;
 	tmk__heap_lock();
-	*out = req->pages ? block_take(heap, req, index) :
-			    object_take(heap, arena, req, index);
+	*out = req->pages ? block_take(heap, req, g.index) :
+			    object_take(heap, arena, req, g.index, false);
 	tmk__heap_unlock();
 	return 0;
 }

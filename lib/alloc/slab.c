@@ -13,6 +13,7 @@
 
 uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];
 
+#define LOOK_AT 16 /* slabs of others, before there is a new one */
 #define SLAB_LEAST (UINT32_C(20) << 10) /* bytes, or 20 objects */
 
 /**
@@ -114,8 +115,10 @@ static uint32_t all_free(const struct tmk__block *slab)
  * @heap: the heap
  * @index: a block of tmk__slab_pages(@bin) pages
  * @bin: which objects
+ * @owner: the number of the thread's cache, 0 for none
  */
-void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin)
+void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin,
+		    uint16_t owner)
 {
 	struct tmk__block *slab = &heap->blocks[index];
 	const struct slab_class *class = &classes[bin];
@@ -123,6 +126,7 @@ void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin)
 
 	slab->type = TMK__RUN_SLAB;
 	slab->bin = (uint8_t)bin;
+	slab->owner = owner;
 	slab->keep = (uint8_t)(slab->arena ? TMK__BIN_NONE : bin);
 	slab->size = class->size;
 	slab->recip = class->recip;
@@ -138,19 +142,37 @@ void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin)
 	slab_list(heap, &heap->arenas[slab->arena], index);
 }
 
+/* A slab with a free object, not far down its list. Return: 0 if there is none. */
+static uint32_t slab_find(const struct tmk__heap *heap,
+			  const struct tmk__arena *arena, unsigned int bin,
+			  uint16_t owner)
+{
+	uint32_t index = arena->slabs[bin];
+	unsigned int i;
+
+	if (owner == TMK__ANYBODY)
+		return index;
+	for (i = 0; index && heap->blocks[index].owner != owner; i++)
+		index = i < LOOK_AT ? heap->blocks[index].next : 0;
+	return index;
+}
+
 /**
  * tmk__slab_take() - a free object, if there is one
  * @out: the object, still gone
  * @heap: the heap
  * @arena: which kind
  * @bin: which size
+ * @owner: the number of the thread's cache, 0 for none: the states of a slab's
+ *	objects are one line of the processors' caches, which two threads would take
+ *	from each other with every object; TMK__ANYBODY where that cannot be helped
  *
  * Return: false if there is none.
  */
 bool tmk__slab_take(struct tmk__slot *out, struct tmk__heap *heap,
-		    struct tmk__arena *arena, unsigned int bin)
+		    struct tmk__arena *arena, unsigned int bin, uint16_t owner)
 {
-	uint32_t index = arena->slabs[bin];
+	uint32_t index = slab_find(heap, arena, bin, owner);
 	struct tmk__block *slab = &heap->blocks[index];
 	unsigned int i;
 

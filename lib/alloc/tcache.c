@@ -132,6 +132,7 @@ static struct tmk__tcache *tcache_make(void)
 		return NULL;
 	for (i = 0; i < TMK__BINS && bin_bytes(i) < LARGE; i++)
 		cache->bins[i].max = bin_max(bin_bytes(i));
+	cache->number = caches ? caches->number + 1 : 1;
 	cache->next = caches;
 	caches = cache;
 	return cache;

@@ -97,6 +97,39 @@ TEST(blocks_change_hands_without_system_calls)
 	EXPECT_TRUE(all_zero());
 }
 
+/* How many objects begin in the page of @arg. */
+static void *objects_beside(void *arg)
+{
+	uintptr_t beside = 0, page = (uintptr_t)arg / 4096;
+	void *blocks[20];
+	size_t i;
+
+	for (i = 0; i < TMK__ARRAY_SIZE(blocks); i++) {
+		if (tmk_alloc(&blocks[i], 64, NULL))
+			return (void *)1000;
+		beside += (uintptr_t)blocks[i] / 4096 == page;
+	}
+	for (i = 0; i < TMK__ARRAY_SIZE(blocks); i++)
+		tmk_free(blocks[i]);
+	return (void *)beside;
+}
+
+/* What is known of them is in one line of the processors' caches. */
+TEST(objects_of_two_threads_lie_apart)
+{
+	pthread_t thread;
+	void *p, *beside;
+
+	ASSERT_EQ(0, tmk_alloc(&p, 64, NULL));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, objects_beside, p));
+	pthread_join(thread, &beside);
+	EXPECT_EQ(0, (uintptr_t)beside);
+	EXPECT_NE(0, (uintptr_t)objects_beside(p));
+	EXPECT_EQ(0, tmk_free(p));
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
 static void *fill_and_exit(void *arg)
 {
 	void *blocks[20];
