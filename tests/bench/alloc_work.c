@@ -7,11 +7,14 @@
  *	alloc_work tmk|malloc TRACES WEIGHTS
  *	alloc_work --count tmk|malloc TRACES
  *	alloc_work --replay tmk|malloc TRACES TIMES
+ *	alloc_work --alone tmk|malloc TRACES
  *
  * The second form is for a tracer that counts system calls: of each thing to be
  * counted it calls getppid(), does it, calls getppid() again, and prints what it
  * was and how many page faults it took. The third replays every trace so often,
- * for a program that counts instructions.
+ * for a program that counts instructions. The fourth times what one thread does and
+ * takes a second, so that it may be run before all others on a busy machine:
+ * chrt -f 50 taskset -c 1 alloc_work --alone ...
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -615,12 +618,16 @@ static void measure(const char *traces, const char *weights)
 int main(int argc, char **argv)
 {
 	bool count = argc == 4 && !strcmp(argv[1], "--count");
+	bool alone = argc == 4 && !strcmp(argv[1], "--alone");
 	bool only = argc == 5 && !strcmp(argv[1], "--replay");
 
 	if (argc != 4 && !only)
 		return 2;
-	use_tmk = !strcmp(argv[count || only ? 2 : 1], "tmk");
-	if (only) {
+	use_tmk = !strcmp(argv[count || alone || only ? 2 : 1], "tmk");
+	if (alone) {
+		pairs();
+		each_file(argv[3], ".trace.tsv", trace_run);
+	} else if (only) {
 		replays = atoi(argv[4]);
 		each_file(argv[3], ".trace.tsv", replay_only);
 	} else if (count) {
