@@ -238,6 +238,15 @@ static size_t best_peer(const char *name, bool most, bool tuned)
 	return best;
 }
 
+/* What is held for so little that none of it is seen in RAM has no multiple. */
+static void print_of(const char *key, double ours, double theirs)
+{
+	if (theirs > 0)
+		printf(", \"%s\": %.3g", key, ours / theirs);
+	else
+		printf(", \"%s\": null", key);
+}
+
 static void print_against(const char *name)
 {
 	static const char *const defaults[] = { "glibc", "jemalloc" };
@@ -246,11 +255,12 @@ static void print_against(const char *name)
 	size_t tuned = best_peer(name, most, true), i, peer;
 	double ours = result_get(0, name);
 
-	printf("\"%s\": {\"best\": \"%s\", \"of_best\": %.3g", name,
-	       peers[best].name, ours / result_get(best, name));
-	if (tuned)
-		printf(", \"best_tuned\": \"%s\", \"of_best_tuned\": %.3g",
-		       peers[tuned].name, ours / result_get(tuned, name));
+	printf("\"%s\": {\"best\": \"%s\"", name, peers[best].name);
+	print_of("of_best", ours, result_get(best, name));
+	if (tuned) {
+		printf(", \"best_tuned\": \"%s\"", peers[tuned].name);
+		print_of("of_best_tuned", ours, result_get(tuned, name));
+	}
 	for (i = 0; starts(name, "trace_") && i < NR(defaults); i++) {
 		peer = peer_find(defaults[i]);
 		if (results[peer][0].nr)
