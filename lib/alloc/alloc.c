@@ -340,6 +340,7 @@ static __attribute__((noinline)) int free_unkept(void *ptr)
 	tmk__heap_lock();
 	block = entry_at(&at, tmk__heap, ptr);
 	if (block->type != TMK__RUN_LARGE || at != block->offset ||
+	    block->keep >= TMK__BIN_NONE ||
 	    tmk__state_get(block->states) != TMK__LIVE ||
 	    atomic_load_explicit(&cache->stop, memory_order_relaxed) ||
 	    tmk__tcache_room(cache, block->keep)) {
