@@ -74,6 +74,7 @@ test_complaint_is_a_failure_and_named() {
 	printf '#!/bin/sh\necho "WARNING: made up" >/dev/kmsg\n' >"$TMP/2-guilty"
 	printf '#!/bin/sh\necho no newline; exit 3\n' >"$TMP/3-fails"
 	printf '#!/bin/sh\nsleep 100\n' >"$TMP/4-hangs"
+	printf '#!/bin/sh\n! pidof sleep\n' >"$TMP/5-alone"
 	chmod +x "$TMP"/?-*
 	vm --kernel 6.1 --each 2 --log "$TMP/log" --batch "$TMP/1-fine" --batch "$TMP/2-guilty"
 	expect_rc 123
@@ -81,10 +82,12 @@ test_complaint_is_a_failure_and_named() {
 	expect_out 'WARNING: made up$'
 	expect_out '^@@@ begin 1-fine$'
 	expect_out '^@@@ end 1-fine 0 [0-9]+$'
-	vm --kernel 6.1 --each 2 --batch "$TMP/3-fails" --batch "$TMP/4-hangs"
+	vm --kernel 6.1 --each 2 --batch "$TMP/3-fails" --batch "$TMP/4-hangs" \
+		--batch "$TMP/5-alone"
 	expect_rc 1
 	expect_out '^@@@ end 3-fails 3 [0-9]+$'
 	expect_out '^@@@ end 4-hangs 137 [0-9]+$'
+	expect_out '^@@@ end 5-alone 0 [0-9]+$'
 	for name in 3-fails 4-hangs; do
 		expect_no_out "complained during $name"
 	done
