@@ -213,7 +213,7 @@ static struct tmk__block *lookup(_Atomic uint8_t **state, uint64_t *bytes,
 	return block;
 }
 
-/* A block or an object goes back to the heap; under heap_lock. */
+/* A block or an object goes back to the heap; under its arena's lock. */
 static void give(struct tmk__heap *heap, struct tmk__block *block,
 		 _Atomic uint8_t *state)
 {
@@ -227,7 +227,7 @@ static void give(struct tmk__heap *heap, struct tmk__block *block,
 }
 
 /**
- * tmk__slot_give() - what a thread kept goes back to the heap; under heap_lock
+ * tmk__slot_give() - what a thread kept goes back to the heap; under its arena's lock
  * @slot: where it is
  *
  * Return: its bytes, 0 if it was not there any more.
@@ -297,7 +297,7 @@ static int free_locked(void *ptr, bool *later)
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
 	bin = block->keep;
 	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop) &&
-	    tmk__tcache_room(cache, bin)) {
+	    tmk__tcache_room(cache, bin, TMK__ALL)) {
 		tmk__state_set(slot.state, TMK__CACHED);
 		tmk__bin_push(&cache->bins[bin], &slot);
 		cache->balance += (int64_t)bytes;
@@ -328,29 +328,40 @@ static __attribute__((noinline)) int free_slow(void *ptr)
 }
 
 /*
- * A block of a size that the thread keeps none of. All of it is looked at again,
- * because the thread had no lock before.
+ * Something for which there is no room in the thread's cache: make some, or give it
+ * back, under the lock of its shard alone. All of it is looked at again, because the
+ * thread had no lock before. Return: false if it takes more than that.
  */
-static __attribute__((noinline)) int free_unkept(void *ptr)
+static bool free_shard(void *ptr, struct tmk__block *block,
+		       struct tmk__tcache *cache)
 {
-	struct tmk__tcache *cache = tmk__tcache;
-	struct tmk__block *block;
-	uint64_t at;
+	unsigned int shard = block->arena, bin = TMK__BIN_NONE;
+	struct tmk__slot slot = { ptr, NULL };
+	bool done = false, waited;
+	uint64_t bytes;
 
-	tmk__heap_lock();
-	block = entry_at(&at, tmk__heap, ptr);
-	if (block->type != TMK__RUN_LARGE || at != block->offset ||
-	    block->keep >= TMK__BIN_NONE ||
-	    tmk__state_get(block->states) != TMK__LIVE ||
-	    atomic_load_explicit(&cache->stop, memory_order_relaxed) ||
-	    tmk__tcache_room(cache, block->keep)) {
-		tmk__heap_unlock();
-		return free_slow(ptr);
+	if (shard >= TMK__SHARDS)
+		return false;
+	waited = tmk__shard_lock(shard);
+	if (lookup(&slot.state, &bytes, tmk__heap, ptr) == block &&
+	    tmk__state_get(slot.state) == TMK__LIVE &&
+	    !atomic_load_explicit(&cache->stop, memory_order_relaxed)) {
+		bin = block->keep;
+		done = true;
+		if (tmk__tcache_room(cache, bin, shard)) {
+			tmk__state_set(slot.state, TMK__CACHED);
+			tmk__bin_push(&cache->bins[bin], &slot);
+		} else {
+			cache->balance -= (int64_t)bytes;
+			give(tmk__heap, block, slot.state);
+		}
 	}
-	cache->balance -= (int64_t)tmk__block_bytes(block);
-	give(tmk__heap, block, block->states);
-	tmk__heap_unlock();
-	return 0;
+	tmk__shard_unlock(shard);
+	if (__builtin_expect(cache->foreign, 0))
+		tmk__tcache_foreign(cache, bin);
+	if (shard == cache->shard)
+		tmk__shard_waited(cache, waited);
+	return done;
 }
 
 /* In two pieces, as tmk_alloc() is. */
@@ -360,7 +371,6 @@ int tmk_free(void *ptr)
 	struct tmk__block *block;
 	_Atomic uint8_t *state;
 	struct tmk__bin *bin;
-	bool unkept;
 	uint64_t at;
 
 	if (__builtin_expect(!cache, 0))
@@ -378,17 +388,19 @@ int tmk_free(void *ptr)
 		return 0;
 	}
 	state = object_at(block, at);
-	if (__builtin_expect(!state, 0) ||
-	    __builtin_expect(!bin_put(bin_at(cache, block->keep), ptr, state),
-			     0))
+	if (__builtin_expect(!state, 0))
 		goto slow;
+	if (__builtin_expect(!bin_put(bin_at(cache, block->keep), ptr, state),
+			     0))
+		goto full;
 	cache_leave(cache);
 	return 0;
 
 full:
-	unkept = !bin->max && block->keep < TMK__BIN_NONE;
 	cache_leave(cache);
-	return unkept ? free_unkept(ptr) : free_slow(ptr);
+	if (block->keep < TMK__BIN_NONE && free_shard(ptr, block, cache))
+		return 0;
+	return free_slow(ptr);
 
 slow:
 	cache_leave(cache);

@@ -197,11 +197,10 @@ static void region_add(struct tmk__heap *heap, struct tmk__arena *arena,
 		       struct tmk_region *region, bool base, uint32_t lo,
 		       uint32_t hi)
 {
-	uint32_t index = tmk__pages_entry(heap), run = arena->absent;
+	uint32_t index = tmk__pages_entry(heap, arena), run = arena->absent;
 	struct tmk__block *entry = &heap->blocks[index];
 
 	entry->type = TMK__RUN_REGION;
-	entry->arena = (uint8_t)(arena - heap->arenas);
 	entry->fresh = base; /* here: of base pages beside huge ones */
 	entry->region = region;
 	entry->page = lo;
@@ -233,7 +232,7 @@ static int place_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 		tmk__heap_unlock();
 		err = region_make(&region, device, heap, arena, base, lo, end);
 		tmk__heap_lock();
-		if (!err && tmk__pages_room(heap, 3)) {
+		if (!err && tmk__pages_room(heap, arena, 3)) {
 			tmk_region_put(region);
 			err = -ENOMEM;
 		}
@@ -267,14 +266,33 @@ static bool make_room(void)
 	return trim(0) || any || tmk__cache_drop_initial();
 }
 
+/* Out of another shard, if the arena is one. Return: 0 if there is none there. */
+static uint32_t other_shard(struct tmk__heap *heap, struct tmk__arena *arena,
+			    uint32_t pages, uint32_t align)
+{
+	struct tmk__arena *end = &heap->arenas[TMK__SHARDS], *other;
+	uint32_t index;
+
+	for (other = heap->arenas; arena < end && other < end; other++) {
+		if (other == arena || !other->held ||
+		    tmk__pages_room(heap, other, 2))
+			continue;
+		index = tmk__pages_alloc(heap, other, pages, align);
+		if (index)
+			return index;
+	}
+	return 0;
+}
+
 /*
- * One way after the other: what threads keep; new memory, some of it to spare;
- * no more than is needed; and what else is free.
+ * One way after the other: what threads keep, and other shards have; new memory,
+ * some of it to spare; no more than is needed; and what else is free.
  */
 static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		struct tmk__device *device, uint32_t pages, uint32_t align,
-		uint32_t spare)
+		bool collected)
 {
+	uint32_t spare = collected ? SPARE : SPARE_SHORT;
 	struct tmk__error_state before;
 	struct place place;
 	int attempt = 0, err = 0;
@@ -282,10 +300,13 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	tmk__error_save(&before);
 	for (;;) {
 		if (!err)
-			err = tmk__pages_room(heap, 4);
+			err = tmk__pages_room(heap, arena, 4);
 		if (err)
 			return err;
 		*out = tmk__pages_alloc(heap, arena, pages, align);
+		/* Not again and again: the threads there would lack it next. */
+		if (!*out && (collected || attempt))
+			*out = other_shard(heap, arena, pages, align);
 		if (*out)
 			return 0;
 		err = place_choose(&place, heap, arena, pages, align,
@@ -304,7 +325,7 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 
 /**
  * tmk__grow() - a block, with new memory if need be; under no lock
- * @out: the block, of type LARGE and gone
+ * @out: the block, of type LARGE and gone; maybe another shard's, if @arena is one
  * @heap: the heap
  * @arena: which kind
  * @pages: how much
@@ -317,7 +338,7 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 {
 	struct tmk__error_state before;
 	struct tmk__device *device;
-	uint32_t spare;
+	bool collected;
 	int err;
 
 	tmk__error_save(&before);
@@ -327,8 +348,8 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	tmk__heap_grow_lock();
 	tmk__heap_lock();
 	tmk__heap_reopen();
-	spare = tmk__tcache_collect() ? SPARE : SPARE_SHORT;
-	err = grow(out, heap, arena, device, pages, align, spare);
+	collected = tmk__tcache_collect();
+	err = grow(out, heap, arena, device, pages, align, collected);
 	/* A part of it may have been had. */
 	if (err)
 		trim(0);
@@ -374,7 +395,7 @@ static uint32_t trim_arena(struct tmk__heap *heap, struct tmk__arena *arena,
 		struct tmk__block *region = &heap->blocks[index];
 
 		run = region_free(heap, arena, region, &cursor, age_ms);
-		if (!run || tmk__pages_room(heap, 2)) {
+		if (!run || tmk__pages_room(heap, arena, 2)) {
 			at = &region->next;
 			continue;
 		}
@@ -395,7 +416,7 @@ static uint64_t trim_heap(struct tmk__heap *heap, uint32_t age_ms)
 	uint32_t list = 0, index, i;
 	uint64_t bytes = 0;
 
-	for (i = 0; i < heap->arenas_nr; i++)
+	for (i = 0; i < TMK__ARENAS; i++)
 		list = trim_arena(heap, &heap->arenas[i], age_ms, list);
 	while (list) {
 		index = list;

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * The window of address space, the locks, fork(), and who is told how much of
+ * The window of address space, its arenas, fork(), and who is told how much of
  * the memory that the ledger calls cache the program has.
  *
  * A child does not allocate from what it inherits, because its parent does and
  * it is the same memory. It gives back at once what is wholly free, keeps the
  * rest until it is freed, and opens a window of its own when it first needs one.
  */
-#define _GNU_SOURCE /* a mutex that waits a moment before it sleeps */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/single_threaded.h>
 #include <time.h>
 
 #include "../base/atfork.h"
@@ -27,21 +25,10 @@ struct tmk__heap *tmk__heap;
 
 static struct tmk__heap first_heap;
 static struct tmk__heap *inherited; /* a child's, newest first */
-static pthread_mutex_t heap_mutex = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
-static bool alone; /* heap_lock is held, and there was no need to take it */
 static pthread_mutex_t grow_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool closed;
 static bool over; /* more is held than a limit allows, or somebody waits */
 static bool known; /* the tables, and we to the ledger */
-
-/** tmk__heap_unlock() - the other half */
-void tmk__heap_unlock(void)
-{
-	if (alone)
-		alone = false;
-	else
-		pthread_mutex_unlock(&heap_mutex);
-}
 
 /** tmk__heap_grow_unlock() - the other half */
 void tmk__heap_grow_unlock(void)
@@ -162,20 +149,6 @@ static void ready(void)
 	tmk__cache_pool(&pool);
 }
 
-/**
- * tmk__heap_lock() - for the tables
- *
- * Where there is one thread there is nobody to keep out, and no second one is
- * made in here: the two atomic instructions are saved.
- */
-void tmk__heap_lock(void)
-{
-	if (__libc_single_threaded)
-		alone = true;
-	else
-		pthread_mutex_lock(&heap_mutex);
-}
-
 /** tmk__heap_grow_lock() - to get memory or to give it back; before heap_lock */
 void tmk__heap_grow_lock(void)
 {
@@ -224,14 +197,15 @@ static bool window_try(struct tmk__heap *heap, uint64_t arena)
 	if (!heap->map)
 		goto err_window;
 	if (tmk__reserve_init(&heap->room, table, table) ||
-	    tmk__reserve_grow(&heap->room, sizeof(struct tmk__block)))
+	    tmk__reserve_grow(&heap->room,
+			      TMK__ENTRIES * sizeof(struct tmk__block)))
 		goto err_map;
 	heap->base = (char *)TMK__ALIGN_UP((uintptr_t)window, GIB);
 	heap->bytes = bytes;
 	heap->arena_pages = (uint32_t)(arena >> TMK__PAGE_SHIFT);
 	heap->blocks = (struct tmk__block *)heap->room.base;
 	heap->blocks[0].page = UINT32_MAX;
-	heap->blocks_nr = 1;
+	heap->blocks_nr = TMK__ENTRIES;
 	return true;
 
 err_map:
@@ -277,6 +251,30 @@ static int heap_make(void)
 	return 0;
 }
 
+/* An arena that is not in use yet: all of it is absent. */
+static int arena_make(struct tmk__arena *arena, struct tmk__heap *heap,
+		      enum tmk_kind kind, uint32_t flags, int32_t node)
+{
+	uint32_t number = (uint32_t)(arena - heap->arenas), index;
+	struct tmk__block *all;
+	int err;
+
+	err = tmk__pages_room(heap, arena, 2);
+	if (err)
+		return err;
+	arena->kind = kind;
+	arena->flags = flags;
+	arena->node = node;
+	arena->first = number * heap->arena_pages;
+	arena->pages = heap->arena_pages;
+	index = tmk__pages_entry(heap, arena);
+	all = &heap->blocks[index];
+	all->page = arena->first;
+	all->pages = arena->pages;
+	tmk__pages_absent_all(heap, index);
+	return 0;
+}
+
 /**
  * tmk__heap_get() - have a heap to allocate from; under heap_lock
  *
@@ -288,9 +286,8 @@ int tmk__heap_get(void)
 	int err;
 
 	err = tmk__heap ? 0 : heap_make();
-	if (err || tmk__heap->arenas_nr)
+	if (err)
 		return err;
-	/* The first arena is that of kind 0, which threads keep blocks of. */
 	return tmk__heap_arena(&arena, 0, 0, TMK_NODE_ANY);
 }
 
@@ -301,6 +298,8 @@ int tmk__heap_get(void)
  * @flags: TMK_REGION_F_*
  * @node: NUMA node
  *
+ * Without any of them that is this thread's shard.
+ *
  * Return: 0, or -ENOMEM with a sentence.
  */
 int tmk__heap_arena(struct tmk__arena **out, enum tmk_kind kind, uint32_t flags,
@@ -308,40 +307,27 @@ int tmk__heap_arena(struct tmk__arena **out, enum tmk_kind kind, uint32_t flags,
 {
 	struct tmk__heap *heap = tmk__heap;
 	struct tmk__arena *arena;
-	struct tmk__block *all;
-	uint32_t i, index;
+	uint32_t i;
 	int err;
 
-	for (i = 0; i < heap->arenas_nr; i++) {
+	i = kind || flags || node != TMK_NODE_ANY ? TMK__SHARDS :
+	    tmk__tcache				  ? tmk__tcache->shard :
+						    0;
+	for (; i < TMK__ARENAS; i++) {
 		arena = &heap->arenas[i];
+		if (!arena->pages) {
+			err = arena_make(arena, heap, kind, flags, node);
+			if (err)
+				return err;
+		}
 		if (arena->kind == kind && arena->flags == flags &&
 		    arena->node == node) {
 			*out = arena;
 			return 0;
 		}
 	}
-	if (i == TMK__ARENAS)
-		return tmk__error(-ENOMEM,
-				  "blocks of more than %d kinds and nodes",
-				  TMK__ARENAS);
-	err = tmk__pages_room(heap, 2);
-	if (err)
-		return err;
-	arena = &heap->arenas[i];
-	arena->kind = kind;
-	arena->flags = flags;
-	arena->node = node;
-	arena->first = i * heap->arena_pages;
-	arena->pages = heap->arena_pages;
-	heap->arenas_nr++;
-	index = tmk__pages_entry(heap);
-	all = &heap->blocks[index];
-	all->arena = (uint8_t)i;
-	all->page = arena->first;
-	all->pages = arena->pages;
-	tmk__pages_absent_all(heap, index);
-	*out = arena;
-	return 0;
+	return tmk__error(-ENOMEM, "blocks of more than %d kinds and nodes",
+			  TMK__ARENAS - TMK__SHARDS);
 }
 
 /**

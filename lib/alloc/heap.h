@@ -13,19 +13,23 @@
  *	pages.c    runs of pages: best fit, merged with their neighbours
  *	grow.c     where pages come from: regions, and where they go: trimming
  *	checked.c  blocks while something is checked (TMK_DEBUG)
+ *	shard.c    what threads allocate from, each for itself, and the locks
  *	heap.c     the window of address space, fork(), counters
  *
  * A heap is one window of address space, cut into arenas, one for each kind and
- * node that is used. Regions are mapped into an arena next to one another, so a
- * run of pages may span several of them. Nothing is written into memory that is
+ * node that is used, and some, the shards, for requests that name none. Regions
+ * are mapped into an arena next to one another, so a run of pages may span
+ * several of them. Nothing is written into memory that is
  * handed out or kept: what the allocator knows of a run is in a table of struct
  * tmk__block, which the map leads to from its first and last page (from each of
  * its pages for slabs).
  *
  * Locks: grow_lock, held while memory is got or given back, then heap_lock, for
- * all tables. A thread's cache is its own; others reach into it under heap_lock
- * after tmk__tcache_stop(). No lock is held while another part of the library
- * may wait.
+ * all tables. heap_lock is the locks of all shards: one of them is enough for that
+ * shard's tables, for the states of what is in it, and for a thread's own cache. A
+ * thread has no more than one of them, or all. A thread's cache is its own; others
+ * reach into it under heap_lock after tmk__tcache_stop(). No lock is held while
+ * another part of the library may wait.
  */
 #ifndef TMK_ALLOC_HEAP_H
 #define TMK_ALLOC_HEAP_H
@@ -37,7 +41,11 @@
 #define TMK__PAGE ((uint64_t)1 << TMK__PAGE_SHIFT)
 #define TMK__HUGE_PAGES 512u /* pages in 2 MiB */
 #define TMK__GRAIN 4u /* pages that small regions are a multiple of */
-#define TMK__ARENAS 8
+#define TMK__SHARDS 8u
+#define TMK__ALL \
+	TMK__SHARDS /* in the place of a shard's number: heap_lock is held */
+#define TMK__ARENAS 15 /* shards first; with 1 TiB each, pages are 32 bits */
+#define TMK__ENTRIES 64u /* of the table, that an arena gets at once */
 #define TMK__LISTS 240 /* of free runs, by size */
 
 #define TMK__BYTES_MAX ((uint64_t)1 << 42) /* of a block */
@@ -74,7 +82,7 @@ enum tmk__run_type {
  * struct tmk__block - a run of pages, and what is in it
  * @bin: of a slab: which size; of a free run: which list
  * @keep: which bin of a thread's cache it goes to, TMK__BIN_NONE for none
- * @arena: whose
+ * @arena: whose, for as long as the table is there
  * @type: enum tmk__run_type
  * @page: the first page, counted from the window's beginning
  * @pages: how many
@@ -138,6 +146,7 @@ _Static_assert(sizeof(struct tmk__block) == 64, "one cache line");
  * @absent: runs without memory
  * @slabs: slabs with a free object, by bin
  * @regions: in the order of their addresses
+ * @unused: list of unused entries of the table
  */
 struct tmk__arena {
 	enum tmk_kind kind;
@@ -153,7 +162,8 @@ struct tmk__arena {
 	uint32_t absent;
 	uint32_t slabs[TMK__SMALL_BINS];
 	uint32_t regions;
-};
+	uint32_t unused;
+} __attribute__((aligned(64)));
 
 /**
  * struct tmk__heap - a window of address space, and what is in it
@@ -162,11 +172,9 @@ struct tmk__arena {
  * @map: from page to block, 0 for none
  * @blocks: the table
  * @room: behind @blocks
- * @blocks_nr: entries in use at some time
- * @blocks_free: list of unused entries
+ * @blocks_nr: entries that arenas have got; this and @room change under table_lock
  * @arena_pages: address space of each arena
- * @arenas_nr: arenas in use
- * @arenas: them
+ * @arenas: those with pages are in use
  * @older: the parent's, in a child
  */
 struct tmk__heap {
@@ -176,9 +184,7 @@ struct tmk__heap {
 	struct tmk__block *blocks;
 	struct tmk__reserve room;
 	uint32_t blocks_nr;
-	uint32_t blocks_free;
 	uint32_t arena_pages;
-	uint32_t arenas_nr;
 	struct tmk__arena arenas[TMK__ARENAS];
 	struct tmk__heap *older;
 };
@@ -234,6 +240,9 @@ _Static_assert(TMK__KEEP * sizeof(struct tmk__slot) <= TMK__BIN_USED,
  * @open: the bins of large blocks that it has had some of
  * @apart: so that no slot is a whole number of pages from @busy: a processor
  *	takes a load for one of what was just stored there, and waits
+ * @shard: where the thread allocates from
+ * @waits: how much it waited for that lately
+ * @foreign: shards that something is to go back to, a bit for each
  * @busy: the thread is looking at it
  * @stop: it may not: somebody else is, or nobody keeps anything at present
  */
@@ -249,9 +258,12 @@ struct tmk__tcache {
 	uint16_t lost;
 	uint32_t asked;
 	uint32_t emptied;
+	uint8_t shard;
+	uint32_t waits;
+	uint32_t foreign;
 	uint8_t open_nr;
 	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[362];
+	uint8_t apart[350];
 	_Atomic uint32_t busy;
 	_Atomic uint32_t stop;
 };
@@ -264,8 +276,6 @@ extern __attribute__((visibility("hidden"))) struct tmk__heap
 	*tmk__heap; /* where a thread with a cache allocates */
 
 int tmk__heap_get(void);
-void tmk__heap_lock(void);
-void tmk__heap_unlock(void);
 void tmk__heap_grow_lock(void);
 void tmk__heap_grow_unlock(void);
 bool tmk__heap_tight(void);
@@ -277,15 +287,25 @@ struct tmk__heap *tmk__heap_of(const void *ptr);
 struct tmk__heap *tmk__heap_inherited(void);
 uint32_t tmk__heap_now(void);
 
-/* pages.c: under heap_lock */
+/* shard.c */
+bool tmk__shard_lock(unsigned int shard);
+void tmk__shard_unlock(unsigned int shard);
+void tmk__heap_lock(void);
+void tmk__heap_unlock(void);
+void tmk__shard_join(struct tmk__tcache *cache);
+void tmk__shard_leave(const struct tmk__tcache *cache);
+void tmk__shard_waited(struct tmk__tcache *cache, bool waited);
+
+/* pages.c: under the arena's lock */
 /* Tables, because counting zeroes waits for what was in its target before. */
 extern uint8_t tmk__page_bins[512];
 extern uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
 
 void tmk__pages_init(void);
 unsigned int tmk__pages_list(uint32_t pages);
-int tmk__pages_room(struct tmk__heap *heap, unsigned int nr);
-uint32_t tmk__pages_entry(struct tmk__heap *heap);
+int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
+		    unsigned int nr);
+uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena);
 void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align);
@@ -302,7 +322,7 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages);
 void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages);
 void tmk__pages_shift(struct tmk__heap *heap, uint32_t index);
 
-/* slab.c: under heap_lock */
+/* slab.c: under the arena's lock */
 extern uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];
 
 void tmk__slab_init(void);
@@ -346,8 +366,10 @@ void tmk__tcache_go(void);
 void tmk__tcache_flush_all(void);
 bool tmk__tcache_collect(void);
 bool tmk__tcache_flush_own(void);
-void tmk__tcache_miss(uint32_t pages);
-bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin);
+void tmk__tcache_miss(uint32_t pages, unsigned int shard);
+void tmk__tcache_foreign(struct tmk__tcache *cache, unsigned int bin);
+bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin,
+		      unsigned int shard);
 void tmk__tcache_child(void);
 void tmk__tcache_mode(bool stopped);
 void tmk__tcache_count(unsigned int purpose, int64_t bytes);
@@ -380,6 +402,15 @@ static inline void tmk__state_set(_Atomic uint8_t *state, unsigned int value)
 static inline uint64_t tmk__block_bytes(const struct tmk__block *block)
 {
 	return (uint64_t)block->room << TMK__PAGE_SHIFT;
+}
+
+/* The arena of a block or an object, of which nothing else need be known. */
+static inline unsigned int tmk__slot_arena(const struct tmk__slot *slot)
+{
+	const struct tmk__block *blocks = tmk__heap->blocks;
+	size_t at = (size_t)((const char *)slot->state - (const char *)blocks);
+
+	return blocks[at / sizeof(*blocks)].arena;
 }
 
 /* Of something kept in a bin of blocks. */

@@ -19,9 +19,9 @@ static const struct tmk__block *run_around(const struct tmk__heap *heap,
 	const struct tmk__arena *arena;
 	uint32_t first;
 
-	if (page / heap->arena_pages >= heap->arenas_nr)
-		return NULL;
 	arena = &heap->arenas[page / heap->arena_pages];
+	if (!arena->pages)
+		return NULL;
 	for (first = arena->first; first <= page;
 	     first = run->page + run->pages) {
 		index = tmk__pages_near(heap, arena, first);

@@ -2,7 +2,7 @@
 // Copyright (c) 2026 the tmk authors
 /*
  * Runs of pages: the table of blocks, free runs by size, best fit, merging. All
- * of it under heap_lock.
+ * of it under the lock of the arena: a shard's own, or heap_lock.
  *
  * The runs of an arena lie next to one another without gaps, from its first page
  * to its last: what has no memory is a run of type ABSENT. The map leads to a
@@ -14,6 +14,7 @@
  * the best of all.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "heap.h"
@@ -54,45 +55,71 @@ void tmk__pages_init(void)
 						tmk__pages_list(i * 64) - 8);
 }
 
+/* Some more entries for an arena, in the order of their addresses. */
+static int entries_get(struct tmk__heap *heap, struct tmk__arena *arena)
+{
+	static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+	uint32_t i, first;
+	uint64_t want;
+	int err = 0;
+
+	/* Whoever forks has all locks that anybody takes it under. */
+	pthread_mutex_lock(&table_lock);
+	first = heap->blocks_nr;
+	want = (uint64_t)(first + TMK__ENTRIES) * sizeof(struct tmk__block);
+	if (want > heap->room.usable) {
+		tmk__calls_add(1);
+		if (tmk__fault("blocks") ||
+		    tmk__reserve_grow(&heap->room, want))
+			err = tmk__error(-ENOMEM,
+					 "no memory for the table of blocks");
+	}
+	if (!err)
+		heap->blocks_nr += TMK__ENTRIES;
+	pthread_mutex_unlock(&table_lock);
+	for (i = TMK__ENTRIES; !err && i > 0; i--) {
+		heap->blocks[first + i - 1].arena =
+			(uint8_t)(arena - heap->arenas);
+		tmk__pages_entry_free(heap, first + i - 1);
+	}
+	return err;
+}
+
 /**
  * tmk__pages_room() - have so many unused entries at hand
  * @heap: the heap
+ * @arena: for which arena
  * @nr: how many
  *
  * Return: 0, or -ENOMEM with a sentence.
  */
-int tmk__pages_room(struct tmk__heap *heap, unsigned int nr)
+int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
+		    unsigned int nr)
 {
-	uint64_t want = (heap->blocks_nr + nr) * sizeof(struct tmk__block);
-	uint32_t index = heap->blocks_free;
+	uint32_t index = arena->unused;
 
 	while (index && nr) {
 		index = heap->blocks[index].next;
 		nr--;
 	}
-	if (!nr || want <= heap->room.usable)
-		return 0;
-	tmk__calls_add(1);
-	if (tmk__fault("blocks") || tmk__reserve_grow(&heap->room, want))
-		return tmk__error(-ENOMEM, "no memory for the table of blocks");
-	return 0;
+	return nr ? entries_get(heap, arena) : 0;
 }
 
 /**
  * tmk__pages_entry() - take an unused entry; tmk__pages_room() saw that there is
  * @heap: the heap
+ * @arena: for which arena
  *
  * Return: its number.
  */
-uint32_t tmk__pages_entry(struct tmk__heap *heap)
+uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena)
 {
-	uint32_t index = heap->blocks_free;
+	uint32_t index = arena->unused;
+	struct tmk__block *block = &heap->blocks[index];
 
-	if (index)
-		heap->blocks_free = heap->blocks[index].next;
-	else
-		index = heap->blocks_nr++;
-	memset(&heap->blocks[index], 0, sizeof(struct tmk__block));
+	arena->unused = block->next;
+	memset(block, 0, sizeof(*block));
+	block->arena = (uint8_t)(arena - heap->arenas);
 	return index;
 }
 
@@ -104,11 +131,12 @@ uint32_t tmk__pages_entry(struct tmk__heap *heap)
 void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
 
 	block->type = TMK__RUN_NONE;
 	block->page = UINT32_MAX;
-	block->next = heap->blocks_free;
-	heap->blocks_free = index;
+	block->next = arena->unused;
+	arena->unused = index;
 }
 
 static void map_set(struct tmk__heap *heap, uint32_t page, uint32_t index)
@@ -244,7 +272,6 @@ static uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
 static void run_part(struct tmk__block *part, const struct tmk__block *whole,
 		     uint32_t page, uint32_t pages)
 {
-	part->arena = whole->arena;
 	part->type = whole->type;
 	part->fresh = whole->fresh;
 	part->stamp = whole->stamp;
@@ -269,7 +296,7 @@ static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 
 		if (!nr)
 			continue;
-		new = tmk__pages_entry(heap);
+		new = tmk__pages_entry(heap, &heap->arenas[block->arena]);
 		run_part(&heap->blocks[new], block,
 			 side ? page + pages : block->page, nr);
 		run_insert(heap, new);
@@ -332,7 +359,7 @@ static void block_size(struct tmk__block *block)
 {
 	block->room = block->pages - (block->offset ? 1 : 0);
 	block->keep = TMK__BIN_NONE;
-	if (!block->arena && block->room >= 8 &&
+	if (block->arena < TMK__SHARDS && block->room >= 8 &&
 	    block->room <= TMK__LARGE_MAX >> TMK__PAGE_SHIFT)
 		block->keep = (uint8_t)(TMK__SMALL_BINS +
 					tmk__pages_list(block->room) - 8);
@@ -345,7 +372,7 @@ static void block_size(struct tmk__block *block)
  * @pages: how much
  * @align: in pages, a power of two
  *
- * tmk__pages_room(heap, 2) comes first.
+ * tmk__pages_room(heap, arena, 2) comes first.
  *
  * Return: the block, of type LARGE and gone; 0 if there is none.
  */
@@ -362,7 +389,7 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 	page = TMK__ALIGN_UP(block->page, align);
 	if (page == block->page && pages < block->pages) {
 		/* What is left of it mostly stays in its list. */
-		index = tmk__pages_entry(heap);
+		index = tmk__pages_entry(heap, arena);
 		run_part(&heap->blocks[index], block, page, pages);
 		run_change(heap, from, page + pages, block->pages - pages);
 		block = &heap->blocks[index];
@@ -405,7 +432,7 @@ void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
  * @page: where it begins
  * @pages: how much
  *
- * tmk__pages_room(heap, 2) comes first.
+ * tmk__pages_room(heap, arena, 2) comes first.
  *
  * Return: the free run that it has become part of.
  */
@@ -429,7 +456,7 @@ uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
  * @page: where it begins
  * @pages: how much
  *
- * tmk__pages_room(heap, 2) comes first.
+ * tmk__pages_room(heap, arena, 2) comes first.
  *
  * Return: the page after the absent run that it has become part of.
  */
@@ -478,7 +505,7 @@ uint32_t tmk__pages_near(const struct tmk__heap *heap,
  * @index: the block
  * @pages: its new size
  *
- * tmk__pages_room(heap, 2) comes first.
+ * tmk__pages_room(heap, arena, 2) comes first.
  *
  * Return: false if what follows it is in use or too small.
  */
@@ -505,15 +532,14 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
  * @index: the block
  * @pages: its new size
  *
- * tmk__pages_room(heap, 1) comes first.
+ * tmk__pages_room(heap, arena, 1) comes first.
  */
 void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
-	uint32_t new = tmk__pages_entry(heap);
+	uint32_t new = tmk__pages_entry(heap, &heap->arenas[block->arena]);
 	struct tmk__block *rest = &heap->blocks[new];
 
-	rest->arena = block->arena;
 	rest->page = block->page + pages;
 	rest->pages = block->pages - pages;
 	block->pages = pages;

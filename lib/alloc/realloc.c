@@ -40,7 +40,7 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 	    bytes > TMK__BYTES_MAX || !heap || block < heap->blocks ||
 	    block >= heap->blocks + heap->blocks_nr)
 		return false;
-	if (tmk__pages_room(heap, 2))
+	if (tmk__pages_room(heap, &heap->arenas[block->arena], 2))
 		return false;
 	index = (uint32_t)(block - heap->blocks);
 	pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);

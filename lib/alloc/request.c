@@ -37,7 +37,7 @@ struct request {
 	size_t clear;
 };
 
-/* Something of the heap's, gone until now, is the program's. Under heap_lock. */
+/* Something of the heap's, gone until now, is the program's. */
 static void *hand_out(const struct tmk__slot *slot, const struct request *req,
 		      uint64_t bytes)
 {
@@ -46,7 +46,7 @@ static void *hand_out(const struct tmk__slot *slot, const struct request *req,
 	return slot->data;
 }
 
-/* Have some more of a size at hand. Under heap_lock. */
+/* Have some more of a size at hand. */
 static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 		     unsigned int bin)
 {
@@ -68,7 +68,7 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 
 /*
  * An object, out of @index if that is a new slab, or with @any out of one that
- * another thread takes from. Under heap_lock.
+ * another thread takes from. Under the arena's lock.
  */
 static void *object_take(struct tmk__heap *heap, struct tmk__arena *arena,
 			 struct request *req, uint32_t index, bool any)
@@ -85,7 +85,7 @@ static void *object_take(struct tmk__heap *heap, struct tmk__arena *arena,
 			    any ? TMK__ANYBODY : owner))
 		return NULL;
 	data = hand_out(&slot, req, tmk__slab_size(bin));
-	if (!arena->kind && arena == heap->arenas)
+	if (arena < &heap->arenas[TMK__SHARDS])
 		bin_fill(heap, arena, bin);
 	if (req->flags & TMK_ALLOC_F_ZERO)
 		req->clear = req->bytes;
@@ -108,7 +108,7 @@ static void *block_take(struct tmk__heap *heap, struct request *req,
 	return hand_out(&slot, req, tmk__block_bytes(block));
 }
 
-/* A block that the thread kept, not only the one on top. Under heap_lock. */
+/* A block that the thread kept, not only the one on top. */
 static void *kept_take(struct request *req)
 {
 	struct tmk__tcache *cache = tmk__tcache_get();
@@ -141,7 +141,7 @@ static void *kept_take(struct request *req)
 	return NULL;
 }
 
-/* From what is there. Return: 0 with NULL if there is too little. */
+/* From what is there. Return: 0 with NULL if there is too little. Under heap_lock. */
 static int alloc_held(void **out, struct tmk__heap *heap,
 		      struct tmk__arena *arena, struct request *req)
 {
@@ -151,19 +151,20 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 	*out = NULL;
 	if (!pages)
 		*out = object_take(heap, arena, req, 0, false);
-	else if (!arena->kind && arena == heap->arenas)
+	else if (arena < &heap->arenas[TMK__SHARDS])
 		*out = kept_take(req);
 	if (*out)
 		return 0;
-	err = tmk__pages_room(heap, 2);
+	err = tmk__pages_room(heap, arena, 2);
 	if (err)
 		return err;
 	if (!pages)
 		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	tmk__tcache_miss(pages);
+	tmk__tcache_miss(pages, TMK__ALL);
 	index = tmk__pages_alloc(heap, arena, pages, req->align);
 	/* Objects that the thread keeps may be in the way of a block. */
-	if (!index && tmk__tcache_flush_own() && !tmk__pages_room(heap, 2))
+	if (!index && tmk__tcache_flush_own() &&
+	    !tmk__pages_room(heap, arena, 2))
 		index = tmk__pages_alloc(heap, arena, pages, req->align);
 	if (index)
 		*out = req->pages ? block_take(heap, req, index) :
@@ -221,6 +222,8 @@ static int alloc_new(void **out, struct tmk__heap *heap,
 	if (*out)
 		return 0;
 	tmk__heap_lock();
+	/* Maybe another shard's. */
+	arena = &heap->arenas[heap->blocks[g.index].arena];
 	*out = req->pages ? block_take(heap, req, g.index) :
 			    object_take(heap, arena, req, g.index, false);
 	tmk__heap_unlock();
@@ -309,34 +312,71 @@ static int request_take(struct request *req, const struct tmk_alloc_opts *given)
 	return err ? err : request_check(req, &opts);
 }
 
-/*
- * Most requests: a block without options, from what is there. Return: false if it
- * takes more than that.
- */
-static bool serve_block(void **out, size_t bytes)
+/* A block out of a shard, under its lock. Return: NULL if there is too little. */
+static void *shard_block(struct tmk__heap *heap, unsigned int shard,
+			 struct request *req)
 {
-	struct request req = { .bytes = bytes, .align = 1 };
-	uint32_t pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
-	struct tmk__heap *heap;
+	struct tmk__arena *arena = &heap->arenas[shard];
 	uint32_t index = 0;
 
-	req.pages = pages;
-	tmk__heap_lock();
+	tmk__tcache_miss(req->pages, shard);
+	if (req->pages >= SHIFT_FROM)
+		index = tmk__pages_alloc(heap, arena, req->pages + 1, 1);
+	if (index)
+		tmk__pages_shift(heap, index);
+	else
+		index = tmk__pages_alloc(heap, arena, req->pages, 1);
+	return index ? block_take(heap, req, index) : NULL;
+}
+
+/* The same of an object: from a slab of the thread's, or a new one. */
+static void *shard_object(struct tmk__heap *heap, unsigned int shard,
+			  struct request *req)
+{
+	struct tmk__arena *arena = &heap->arenas[shard];
+	void *data = object_take(heap, arena, req, 0, false);
+	uint32_t index, pages;
+
+	if (data)
+		return data;
+	pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
+	tmk__tcache_miss(pages, shard);
+	index = tmk__pages_alloc(heap, arena, pages, 1);
+	return index ? object_take(heap, arena, req, index, false) : NULL;
+}
+
+/*
+ * Most requests: without options, from what is free in the thread's shard, under
+ * that one's lock alone. Return: NULL if it takes more than that.
+ */
+static void *serve_shard(size_t bytes)
+{
+	struct tmk__tcache *cache = tmk__tcache;
+	struct request req = { .bytes = bytes, .align = 1 };
+	struct tmk__arena *arena;
+	struct tmk__heap *heap;
+	void *data = NULL;
+	unsigned int shard;
+	bool waited;
+
+	if (!cache)
+		return NULL;
+	shard = cache->shard;
+	if (bytes > TMK__SMALL_MAX)
+		req.pages =
+			(uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
+	waited = tmk__shard_lock(shard);
 	heap = tmk__heap;
-	if (heap && heap->arenas_nr && !tmk__pages_room(heap, 2)) {
-		tmk__tcache_miss(pages);
-		if (pages >= SHIFT_FROM)
-			index = tmk__pages_alloc(heap, heap->arenas, pages + 1,
-						 1);
-		if (index)
-			tmk__pages_shift(heap, index);
-		else
-			index = tmk__pages_alloc(heap, heap->arenas, pages, 1);
-		if (index)
-			*out = block_take(heap, &req, index);
+	arena = &heap->arenas[shard];
+	if (arena->pages && !tmk__pages_room(heap, arena, 2)) {
+		data = req.pages ? shard_block(heap, shard, &req) :
+				   shard_object(heap, shard, &req);
 	}
-	tmk__heap_unlock();
-	return index;
+	tmk__shard_unlock(shard);
+	if (__builtin_expect(cache->foreign, 0))
+		tmk__tcache_foreign(cache, TMK__BIN_NONE);
+	tmk__shard_waited(cache, waited);
+	return data;
 }
 
 /**
@@ -361,9 +401,14 @@ int tmk__block_alloc(void **out, size_t bytes,
 		return tmk__error(-EINVAL, "nowhere to put the block");
 	if (!bytes)
 		return tmk__error(-EINVAL, "a block of 0 bytes was asked for");
-	if (!given && bytes > TMK__SMALL_MAX && bytes <= TMK__LARGE_MAX &&
-	    serve_block(out, bytes))
-		return 0;
+	if (!given && bytes <= TMK__LARGE_MAX) {
+		void *data = serve_shard(bytes);
+
+		if (data) {
+			*out = data;
+			return 0;
+		}
+	}
 	if (given)
 		err = request_take(&req, given);
 	return err ? err : serve(out, &req);

@@ -4,7 +4,7 @@
  * Objects up to 32 KiB: runs of a few pages cut into objects of one size. Which
  * are free is in the block's entry, never in the memory itself, so that a
  * program that writes into what it has freed cannot upset the allocator. All of
- * it under heap_lock.
+ * it under the arena's lock.
  *
  * Sizes are eight to each power of two above 512 bytes, so an object is at most
  * an eighth larger than asked for, and multiples of 64 below.
@@ -127,7 +127,7 @@ void tmk__slab_make(struct tmk__heap *heap, uint32_t index, unsigned int bin,
 	slab->type = TMK__RUN_SLAB;
 	slab->bin = (uint8_t)bin;
 	slab->owner = owner;
-	slab->keep = (uint8_t)(slab->arena ? TMK__BIN_NONE : bin);
+	slab->keep = (uint8_t)(slab->arena < TMK__SHARDS ? bin : TMK__BIN_NONE);
 	slab->size = class->size;
 	slab->recip = class->recip;
 	slab->objects = (uint8_t) class->objects;

@@ -4,12 +4,13 @@
  * What each thread keeps for itself, so that it need not ask anybody.
  *
  * The owner looks at its cache between setting @busy and clearing it, and does
- * not where @stop is set. Somebody else, under heap_lock, sets @stop, has every
- * running thread of the process pass a memory barrier (membarrier(2)), waits
- * until @busy is clear, and may then empty the cache. So the owner needs no
- * atomic instruction that would cost it anything, and yet nothing that a thread
- * keeps is out of reach when memory is short, when it is trimmed, or when a
- * child is made. Where there is no membarrier(2) no thread keeps anything.
+ * not where @stop is set; or while it holds the lock of a shard. Somebody else,
+ * under heap_lock, sets @stop, has every running thread of the process pass a
+ * memory barrier (membarrier(2)), waits until @busy is clear, and may then empty
+ * the cache. So the owner needs no atomic instruction that would cost it anything,
+ * and yet nothing that a thread keeps is out of reach when memory is short, when it
+ * is trimmed, or when a child is made. Where there is no membarrier(2) no thread
+ * keeps anything.
  *
  * A thread that exits empties its cache; the cache itself is used again.
  */
@@ -71,6 +72,8 @@ static bool barrier_register(void)
 /* Nobody has a cache any more; it is empty. */
 static void disown(struct tmk__tcache *cache)
 {
+	if (cache->used)
+		tmk__shard_leave(cache);
 	others[TMK_USE_GENERAL] += cache->balance;
 	cache->balance = 0;
 	cache->used = false;
@@ -159,6 +162,7 @@ struct tmk__tcache *tmk__tcache_get(void)
 	if (!cache || pthread_setspecific(exit_key, cache))
 		return NULL;
 	cache->used = true;
+	tmk__shard_join(cache);
 	atomic_store(&cache->stop, stopped);
 	tmk__tcache = cache;
 	return cache;
@@ -217,12 +221,15 @@ static uint64_t block_give(const struct tmk__slot *slot, uint32_t now)
 	return bytes;
 }
 
-/* Give what is longest in a bin back to the heap, all but @keep. */
+/*
+ * Give what is longest in a bin back to the heap, all but @keep. What is of another
+ * shard than @shard stays, unless that is TMK__ALL, and @foreign says so.
+ */
 static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
-		      unsigned int keep)
+		      unsigned int keep, unsigned int shard)
 {
 	struct tmk__slot *slots = cache->bins[bin].slots;
-	unsigned int i, nr = tmk__bin_nr(&cache->bins[bin]);
+	unsigned int i, nr = tmk__bin_nr(&cache->bins[bin]), left = 0;
 	unsigned int out = nr > keep ? nr - keep : 0;
 	uint64_t bytes = 0;
 	uint32_t now;
@@ -230,13 +237,21 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 	if (!out)
 		return;
 	now = tmk__heap_now();
-	for (i = 0; i < out; i++)
+	for (i = 0; i < out; i++) {
+		unsigned int of = tmk__slot_arena(&slots[i]);
+
+		if (shard != TMK__ALL && of != shard) {
+			cache->foreign |= 1u << of;
+			slots[left++] = slots[i];
+			continue;
+		}
 		bytes += bin < TMK__SMALL_BINS ? tmk__slot_give(&slots[i]) :
 						 block_give(&slots[i], now);
+	}
 	cache->balance -= (int64_t)bytes;
-	if (keep)
-		memmove(slots, slots + out, keep * sizeof(*slots));
-	cache->bins[bin].count -= out * (uint32_t)sizeof(*slots);
+	if (nr > out)
+		memmove(slots + left, slots + out, (nr - out) * sizeof(*slots));
+	cache->bins[bin].count -= (out - left) * (uint32_t)sizeof(*slots);
 }
 
 /* While none are kept: what there would be had gone back with the next miss. */
@@ -250,21 +265,24 @@ static void bin_would(struct tmk__tcache *cache, struct tmk__bin *at)
 }
 
 /**
- * tmk__tcache_room() - may something be put into a bin? Under heap_lock
+ * tmk__tcache_room() - may something be put into a bin? Under @shard's lock
  * @cache: this thread's
  * @bin: the bin
+ * @shard: what may go back there to make room; TMK__ALL with heap_lock
  *
- * Return: true, and there is room; false if nothing of that size is kept.
+ * Return: true, and there is room; false if nothing of that size is kept, or if it
+ * is full of what is not of that shard: @foreign says of which, then.
  */
-bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin)
+bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin,
+		      unsigned int shard)
 {
 	struct tmk__bin *at = &cache->bins[bin];
 
 	if ((at->count & TMK__BIN_USED) < at->max)
 		return true;
 	if (at->max) {
-		bin_flush(cache, bin, tmk__bin_nr(at) / 2);
-		return true;
+		bin_flush(cache, bin, tmk__bin_nr(at) / 2, shard);
+		return (at->count & TMK__BIN_USED) < at->max;
 	}
 	if (cache->shut) {
 		bin_would(cache, at);
@@ -284,7 +302,7 @@ static void flush(struct tmk__tcache *cache)
 	unsigned int i;
 
 	for (i = 0; i < TMK__BINS; i++)
-		bin_flush(cache, i, 0);
+		bin_flush(cache, i, 0, TMK__ALL);
 	cache->shut = false;
 	cache->taken = 0;
 	cache->lost = 0;
@@ -327,8 +345,8 @@ bool tmk__tcache_flush_own(void)
 	return true;
 }
 
-/* Large blocks that are kept go back. */
-static void flush_large(struct tmk__tcache *cache)
+/* Large blocks that are kept go back, those of other shards soon. */
+static void flush_large(struct tmk__tcache *cache, unsigned int shard)
 {
 	unsigned int i, nr;
 
@@ -340,7 +358,7 @@ static void flush_large(struct tmk__tcache *cache)
 		cache->lost += nr;
 		at->count &= TMK__BIN_USED;
 		if (nr)
-			bin_flush(cache, cache->open[i], 0);
+			bin_flush(cache, cache->open[i], 0, shard);
 	}
 }
 
@@ -378,8 +396,9 @@ static void decide(struct tmk__tcache *cache)
 }
 
 /**
- * tmk__tcache_miss() - have no large block in this thread's cache; under heap_lock
+ * tmk__tcache_miss() - have no large block in this thread's cache; under @shard's lock
  * @pages: what is missing
+ * @shard: what goes back at once; @foreign says what has to, else
  *
  * Before one is taken out of the heap: otherwise those that are kept would be in
  * the way of others, which would be put where there is less room.
@@ -389,7 +408,7 @@ static void decide(struct tmk__tcache *cache)
  * which it frees: the next one is placed as it was, and finds in the processor's
  * caches what it left there. That goes on being counted as though they were kept.
  */
-void tmk__tcache_miss(uint32_t pages)
+void tmk__tcache_miss(uint32_t pages, unsigned int shard)
 {
 	struct tmk__tcache *cache = tmk__tcache;
 
@@ -399,8 +418,31 @@ void tmk__tcache_miss(uint32_t pages)
 	if (cache->shut)
 		flush_none(cache, pages);
 	else
-		flush_large(cache);
+		flush_large(cache, shard);
 	decide(cache);
+}
+
+/**
+ * tmk__tcache_foreign() - give back what @foreign says; under no lock
+ * @cache: this thread's
+ * @bin: half of that bin, or of all large ones all if it is TMK__BIN_NONE
+ */
+void tmk__tcache_foreign(struct tmk__tcache *cache, unsigned int bin)
+{
+	uint32_t shards = cache->foreign;
+	unsigned int shard, i;
+
+	for (; shards; shards &= shards - 1) {
+		shard = (unsigned int)__builtin_ctz(shards);
+		tmk__shard_lock(shard);
+		for (i = 0; bin == TMK__BIN_NONE && i < cache->open_nr; i++)
+			bin_flush(cache, cache->open[i], 0, shard);
+		if (bin != TMK__BIN_NONE)
+			bin_flush(cache, bin,
+				  tmk__bin_nr(&cache->bins[bin]) / 2, shard);
+		tmk__shard_unlock(shard);
+	}
+	cache->foreign = 0;
 }
 
 /** tmk__tcache_flush_all() - empty every thread's cache; under heap_lock */
@@ -476,13 +518,16 @@ void tmk__tcache_child(void)
 
 /**
  * tmk__tcache_count() - bytes were handed out or came back, not through a cache;
- * under heap_lock
+ * under heap_lock, or any shard's if the thread has a cache and the purpose no name
  * @purpose: for what
  * @bytes: how many, negative if they came back
  */
 void tmk__tcache_count(unsigned int purpose, int64_t bytes)
 {
-	others[purpose] += bytes;
+	if (purpose == TMK_USE_GENERAL && tmk__tcache)
+		tmk__tcache->balance += bytes;
+	else
+		others[purpose] += bytes;
 }
 
 /* Bytes that a thread keeps; it is not looking at them. */

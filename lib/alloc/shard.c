@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Shards: what threads without options allocate from, so that those that do it at
+ * the same time need not wait for each other. Each is an arena and a lock.
+ *
+ * All threads begin in the first one, because memory that is free in one shard does
+ * nothing for those in another. A thread that keeps meeting others at its shard's
+ * lock moves to the shard with the fewest threads, and what it allocated before goes
+ * back to where it came from. There are no more shards than processors.
+ *
+ * heap_lock is the locks of all shards, taken in order. So whoever holds one of them
+ * keeps out all that is done under heap_lock.
+ */
+#define _GNU_SOURCE /* a mutex that waits a moment before it sleeps */
+#include <pthread.h>
+#include <sys/single_threaded.h>
+#include <unistd.h>
+
+#include "heap.h"
+
+/* A wait counts so many locks that there was none at. */
+#define WAIT 32u
+/* So much more waiting than that, and the thread moves. */
+#define MOVE (8 * WAIT)
+
+#define SHARD                                            \
+	{                                                \
+		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, 0 \
+	}
+
+/* Each in lines of its own, and the line that a processor fetches beside it. */
+static struct {
+	pthread_mutex_t mutex;
+	uint32_t threads; /* that allocate from it; under heap_lock */
+} __attribute__((aligned(128))) shards[TMK__SHARDS] = {
+	SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD,
+};
+static unsigned int shards_nr = 1; /* changes under heap_lock */
+static unsigned int shards_max; /* 0: not known yet */
+static bool alone; /* a lock is held, and there was no need to take it */
+
+/**
+ * tmk__shard_lock() - for the tables of one shard, and for the thread's own cache
+ * @shard: its number
+ *
+ * Where there is one thread there is nobody to keep out, and no second one is made
+ * before the lock is let go of: the two atomic instructions are saved.
+ *
+ * Return: true if somebody else had it.
+ */
+bool tmk__shard_lock(unsigned int shard)
+{
+	if (__libc_single_threaded) {
+		alone = true;
+		return false;
+	}
+	if (!pthread_mutex_trylock(&shards[shard].mutex))
+		return false;
+	pthread_mutex_lock(&shards[shard].mutex);
+	return true;
+}
+
+/** tmk__shard_unlock() - the other half */
+void tmk__shard_unlock(unsigned int shard)
+{
+	if (alone)
+		alone = false;
+	else
+		pthread_mutex_unlock(&shards[shard].mutex);
+}
+
+/** tmk__heap_lock() - for all tables: those of each shard, and those of no shard */
+void tmk__heap_lock(void)
+{
+	unsigned int i;
+
+	if (__libc_single_threaded) {
+		alone = true;
+		return;
+	}
+	/* With the first one held there will not be more of them. */
+	pthread_mutex_lock(&shards[0].mutex);
+	for (i = 1; i < shards_nr; i++)
+		pthread_mutex_lock(&shards[i].mutex);
+}
+
+/** tmk__heap_unlock() - the other half */
+void tmk__heap_unlock(void)
+{
+	unsigned int i;
+
+	if (alone) {
+		alone = false;
+		return;
+	}
+	for (i = shards_nr - 1; i > 0; i--)
+		pthread_mutex_unlock(&shards[i].mutex);
+	pthread_mutex_unlock(&shards[0].mutex);
+}
+
+/**
+ * tmk__shard_join() - a thread has a cache now; under heap_lock
+ * @cache: its cache, maybe of a thread that is gone: then it goes where that was,
+ *	if nobody else does, since there is memory
+ */
+void tmk__shard_join(struct tmk__tcache *cache)
+{
+	if (shards[cache->shard].threads)
+		cache->shard = 0;
+	shards[cache->shard].threads++;
+	cache->waits = 0;
+}
+
+/**
+ * tmk__shard_leave() - it has none any more; under heap_lock
+ * @cache: its cache
+ */
+void tmk__shard_leave(const struct tmk__tcache *cache)
+{
+	shards[cache->shard].threads--;
+}
+
+/* Not those that this thread may use: others may be told to use others. */
+static unsigned int shards_allowed(void)
+{
+	long nr;
+
+	tmk__calls_add(1);
+	nr = sysconf(_SC_NPROCESSORS_ONLN);
+	return nr < 1 ? TMK__SHARDS :
+			(unsigned int)TMK__MIN(nr, (long)TMK__SHARDS);
+}
+
+/* The shard with the fewest threads. Under heap_lock. */
+static unsigned int shard_choose(void)
+{
+	unsigned int i, best = 0;
+
+	for (i = 1; i < shards_nr; i++)
+		if (shards[i].threads < shards[best].threads)
+			best = i;
+	if (!shards_max)
+		shards_max = shards_allowed();
+	if (!shards[best].threads || shards_nr >= shards_max)
+		return best;
+	/* heap_lock is its lock, too. */
+	if (!alone)
+		pthread_mutex_lock(&shards[shards_nr].mutex);
+	return shards_nr++;
+}
+
+/**
+ * tmk__shard_waited() - a thread has had its shard's lock; under no lock
+ * @cache: its cache
+ * @waited: somebody else had it before
+ */
+void tmk__shard_waited(struct tmk__tcache *cache, bool waited)
+{
+	unsigned int to;
+
+	if (!waited) {
+		cache->waits -= cache->waits > 0;
+		return;
+	}
+	cache->waits += WAIT;
+	if (cache->waits < MOVE)
+		return;
+	tmk__heap_lock();
+	cache->waits = 0;
+	/* Alone it has met others who free what it had allocated. */
+	if (shards[cache->shard].threads > 1) {
+		to = shard_choose();
+		if (shards[to].threads + 1 < shards[cache->shard].threads) {
+			shards[cache->shard].threads--;
+			shards[to].threads++;
+			cache->shard = (uint8_t)to;
+		}
+	}
+	tmk__heap_unlock();
+}

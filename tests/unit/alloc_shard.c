@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) 2026 the tmk authors
+/*
+ * Threads that allocate at the same time: each from a part of the heap of its own,
+ * and yet none of the memory is out of another one's reach.
+ */
+#define _GNU_SOURCE /* CPU_ISSET() */
+#include "util.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#define LARGE (512 << 10)
+#define MANY 48
+#define FAR ((uintptr_t)1 << 29) /* closer than that is the same shard */
+
+static unsigned int processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ?
+		       1 :
+		       (unsigned int)CPU_COUNT(&set);
+}
+
+/* Sizes of which a thread has kept nothing useful, so they come from the heap. */
+static int churn(int rounds)
+{
+	void *blocks[8];
+	int round, i, err = 0;
+
+	for (round = 0; !err && round < rounds; round++) {
+		for (i = 0; !err && i < 8; i++)
+			err = tmk_alloc(&blocks[i],
+					LARGE / 8 * (8 + (round * 5 + i) % 23),
+					NULL);
+		while (i--)
+			tmk_free(blocks[i]);
+	}
+	return err;
+}
+
+/* Two threads, and where each of them allocates. */
+struct pair {
+	atomic_bool apart;
+	atomic_int ready;
+	atomic_int failed;
+	_Atomic(char *) at[2];
+	atomic_bool over;
+	void *blocks[MANY]; /* of the second, while it waits for @over */
+};
+
+static bool far(struct pair *pair)
+{
+	uintptr_t a = (uintptr_t)atomic_load(&pair->at[0]);
+	uintptr_t b = (uintptr_t)atomic_load(&pair->at[1]);
+
+	return a && b && (a > b ? a - b : b - a) > FAR;
+}
+
+/* On the first or second processor: on one they would take turns. */
+static void stay(int nr)
+{
+	cpu_set_t all, one;
+	int cpu, at = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return;
+	CPU_ZERO(&one);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &all) && at++ == nr)
+			CPU_SET(cpu, &one);
+	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+}
+
+/* Allocate until both do it apart, or for ten seconds. */
+static void until_apart(struct pair *pair, int me)
+{
+	time_t end = time(NULL) + 10;
+	void *p;
+
+	stay(me);
+	atomic_fetch_add(&pair->ready, 1);
+	while (atomic_load(&pair->ready) < 2)
+		sched_yield();
+	while (!atomic_load(&pair->apart) && time(NULL) < end) {
+		if (churn(100) || tmk_alloc(&p, LARGE, NULL)) {
+			atomic_fetch_add(&pair->failed, 1);
+			return;
+		}
+		atomic_store(&pair->at[me], p);
+		if (far(pair))
+			atomic_store(&pair->apart, true);
+		tmk_free(p);
+	}
+}
+
+/* Has every other one of its blocks left, while it waits. */
+static void *second(void *arg)
+{
+	struct pair *pair = arg;
+	int i;
+
+	until_apart(pair, 1);
+	for (i = 0; i < MANY; i++)
+		if (tmk_alloc(&pair->blocks[i], LARGE, NULL))
+			atomic_fetch_add(&pair->failed, 1);
+	for (i = 0; i < MANY; i += 2)
+		if (tmk_free(pair->blocks[i]))
+			atomic_fetch_add(&pair->failed, 1);
+	atomic_fetch_add(&pair->ready, 1);
+	while (!atomic_load(&pair->over))
+		sched_yield();
+	for (i = 1; i < MANY; i += 2)
+		if (tmk_free(pair->blocks[i]))
+			atomic_fetch_add(&pair->failed, 1);
+	return NULL;
+}
+
+/* Has two threads allocate apart. Return: false if that cannot be. */
+static bool apart(struct pair *pair, pthread_t *thread)
+{
+	memset(pair, 0, sizeof(*pair));
+	if (pthread_create(thread, NULL, second, pair))
+		return false;
+	until_apart(pair, 0);
+	while (atomic_load(&pair->ready) < 3)
+		sched_yield();
+	return !atomic_load(&pair->failed) && atomic_load(&pair->apart);
+}
+
+static void join(struct pair *pair, pthread_t thread)
+{
+	atomic_store(&pair->over, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, atomic_load(&pair->failed));
+}
+
+TEST_TIMEOUT(threads_that_meet_at_a_lock_allocate_apart, 60)
+{
+	static struct pair pair;
+	pthread_t thread;
+
+	if (processors() < 2)
+		SKIP(return, "one processor");
+	ASSERT_TRUE(apart(&pair, &thread));
+	join(&pair, thread);
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
+static void *alone(void *arg)
+{
+	void *p;
+
+	if (churn(2000) || tmk_alloc(&p, LARGE, NULL))
+		return NULL;
+	*(void **)arg = p;
+	return p;
+}
+
+/* Or what the first has left would lie idle. */
+TEST(threads_that_take_turns_share_their_memory)
+{
+	pthread_t thread;
+	uint64_t bytes;
+	void *a, *b;
+	int i;
+
+	ASSERT_NE(NULL, alone(&a));
+	bytes = held();
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, alone, &b));
+		pthread_join(thread, NULL);
+		ASSERT_NE(NULL, b);
+		EXPECT_LT((uintptr_t)a > (uintptr_t)b ?
+				  (uintptr_t)a - (uintptr_t)b :
+				  (uintptr_t)b - (uintptr_t)a,
+			  FAR);
+		EXPECT_EQ(0, tmk_free(b));
+	}
+	EXPECT_EQ(bytes, held());
+	EXPECT_EQ(0, tmk_free(a));
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
+/* It is in pieces between blocks, so no region of it can be given back. */
+TEST_TIMEOUT(what_is_free_in_another_shard_is_had_before_a_refusal, 60)
+{
+	struct tmk_limits limits = { TMK_UNLIMITED, TMK_UNLIMITED };
+	static struct pair pair;
+	void *blocks[2 * MANY];
+	pthread_t thread;
+	uint64_t before;
+	int nr;
+
+	if (processors() < 2)
+		SKIP(return, "one processor");
+	ASSERT_TRUE(apart(&pair, &thread));
+	tmk_trim(0);
+	before = held();
+	limits.max_bytes = before;
+	ASSERT_EQ(0, tmk_limits_set(&limits));
+	for (nr = 0; nr < 2 * MANY; nr++)
+		if (tmk_alloc(&blocks[nr], LARGE, NULL))
+			break;
+	/* A few may be wholly free with their region. */
+	EXPECT_GE(nr, MANY / 4);
+	EXPECT_LE(nr, MANY);
+	EXPECT_LE(held(), before);
+	while (nr--)
+		EXPECT_EQ(0, tmk_free(blocks[nr]));
+	limits.max_bytes = TMK_UNLIMITED;
+	EXPECT_EQ(0, tmk_limits_set(&limits));
+	join(&pair, thread);
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
+/* A queue from each of two threads to the other. */
+#define QUEUE 16
+
+struct swap {
+	_Atomic(void *) queue[2][QUEUE];
+	atomic_int done;
+	atomic_int failed;
+	struct pair *pair;
+};
+
+/* Free what the other one sends, so that two wait for each other's locks. */
+static void swap(struct swap *s, int me, int rounds)
+{
+	void *p;
+	int i;
+
+	for (i = 0; i < rounds; i++) {
+		_Atomic(void *) *to = &s->queue[me][i % QUEUE];
+		size_t bytes = (size_t)64 << (i % 15);
+
+		if (tmk_alloc(&p, bytes, NULL)) {
+			atomic_fetch_add(&s->failed, 1);
+			break;
+		}
+		*(size_t *)p = bytes;
+		p = atomic_exchange(to, p);
+		if (p && tmk_free(p))
+			atomic_fetch_add(&s->failed, 1);
+		p = atomic_exchange(&s->queue[!me][(i * 7) % QUEUE], NULL);
+		if (p && (*(size_t *)p & (*(size_t *)p - 1) || tmk_free(p)))
+			atomic_fetch_add(&s->failed, 1);
+	}
+	atomic_fetch_add(&s->done, 1);
+}
+
+static void *swapper(void *arg)
+{
+	struct swap *s = arg;
+
+	until_apart(s->pair, 1);
+	swap(s, 1, SANITIZED ? 20000 : 300000);
+	return NULL;
+}
+
+TEST_TIMEOUT(blocks_go_back_to_where_they_came_from, 120)
+{
+	static struct pair pair;
+	static struct swap s;
+	pthread_t thread;
+	int i;
+
+	s.pair = &pair;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, swapper, &s));
+	until_apart(&pair, 0);
+	swap(&s, 0, SANITIZED ? 20000 : 300000);
+	pthread_join(thread, NULL);
+	for (i = 0; i < QUEUE; i++) {
+		EXPECT_EQ(0, tmk_free(atomic_load(&s.queue[0][i])));
+		EXPECT_EQ(0, tmk_free(atomic_load(&s.queue[1][i])));
+	}
+	EXPECT_EQ(0, atomic_load(&pair.failed) + atomic_load(&s.failed));
+	EXPECT_EQ(0, stats_now().by_use[TMK_USE_GENERAL].current);
+	EXPECT_LE(stats_now().total.peak, 128 * MIB);
+	tmk_trim(0);
+	EXPECT_TRUE(all_zero());
+	EXPECT_EQ(0, tmk_close());
+}
+
+TEST_HARNESS_MAIN
