@@ -37,7 +37,8 @@
 #define DECIDE_MUCH 3u
 /* When to get memory, not to take it out of caches, see tmk__tcache_collect(). */
 #define COLLECT_MS 100u
-#define EMPTIED 8u
+#define EMPTIED 64u
+#define EMPTIED_SOON 32u /* blocks from one time to the next */
 #define KEEP_FEW 8u
 #define KEEP_LEAST 4u
 
@@ -331,16 +332,20 @@ static bool starved(const struct tmk__tcache *cache)
 bool tmk__tcache_flush_own(void)
 {
 	struct tmk__tcache *cache = tmk__tcache;
+	uint32_t served = 0;
 	bool any = false;
 	unsigned int i;
 
-	for (i = 0; cache && i < TMK__BINS; i++)
+	for (i = 0; cache && i < TMK__BINS; i++) {
 		any = any || tmk__bin_nr(&cache->bins[i]);
+		served += cache->bins[i].count / TMK__BIN_TAKEN;
+		cache->bins[i].count &= TMK__BIN_USED;
+	}
 	if (!any || starved(cache))
 		return false;
+	served += cache->asked + cache->taken;
 	flush(cache);
-	/* A request counts as two when it gets here. */
-	cache->emptied = cache->asked > 4 ? 0 : cache->emptied + 1;
+	cache->emptied = served > EMPTIED_SOON ? 0 : cache->emptied + 1;
 	cache->asked = 0;
 	return true;
 }

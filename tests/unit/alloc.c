@@ -401,7 +401,7 @@ TEST(a_warm_loop_makes_no_calls)
 		EXPECT_EQ(0, tmk_free(p));
 	}
 	for (round = 0; round < 1000; round++) {
-		if (round == 10) {
+		if (round == 100) {
 			before = stats_now();
 			getrusage(RUSAGE_SELF, &usage);
 		}
