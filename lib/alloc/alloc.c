@@ -70,27 +70,27 @@ static inline struct tmk__slot *slot_at(struct tmk__bin *bin, size_t used)
 {
 	char *at = (char *)bin + used;
 
-	__asm__("" : "+r"(at));
 	return (struct tmk__slot *)(void *)(at +
 					    offsetof(struct tmk__bin, slots));
 }
 
-/* Take what is on top of a bin, if it has @pages. Return: false if it does not do. */
+/* Take what is on top of a bin, a block if it has more than @page. Return: false if not. */
 static inline __attribute__((always_inline)) bool bin_take(void **out,
 							   struct tmk__bin *bin,
-							   uint32_t pages)
+							   bool is_block,
+							   uint32_t page)
 {
-	uint32_t count = bin->count;
-	size_t used = count & TMK__BIN_USED;
+	size_t used = bin->count;
 	struct tmk__slot slot;
 
 	if (__builtin_expect(!used, 0))
 		return false;
 	slot_get(&slot, slot_at(bin, used) - 1);
-	if (pages && __builtin_expect(tmk__slot_block(&slot)->room < pages, 0))
+	if (is_block &&
+	    __builtin_expect(tmk__slot_block(&slot)->room <= page, 0))
 		return false;
-	/* One less, and one more that was taken. */
-	bin->count = count + TMK__BIN_TAKEN - sizeof(slot);
+	bin->count = (uint32_t)(used - sizeof(slot));
+	bin->taken++;
 	/* Or somebody else has it: freed twice at the same moment. */
 	if (__builtin_expect(tmk__state_get(slot.state) != TMK__CACHED, 0))
 		return false;
@@ -104,8 +104,7 @@ static inline __attribute__((always_inline)) bool bin_put(
 	struct tmk__bin *bin, void *ptr, _Atomic uint8_t *state)
 {
 	struct tmk__slot slot = { ptr, state };
-	uint32_t count = bin->count;
-	uint32_t used = count & TMK__BIN_USED;
+	uint32_t used = bin->count;
 
 	/* What was allocated for a named purpose is counted elsewhere. */
 	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
@@ -114,7 +113,7 @@ static inline __attribute__((always_inline)) bool bin_put(
 		return false;
 	tmk__state_set(state, TMK__CACHED);
 	slot_put(slot_at(bin, used), &slot);
-	bin->count = count + sizeof(slot);
+	bin->count = used + (uint32_t)sizeof(slot);
 	return true;
 }
 
@@ -125,28 +124,43 @@ static __attribute__((noinline)) int alloc_slow(
 			      tmk__block_alloc(out, bytes, opts);
 }
 
-/* Both ways to the end in one piece: a jump costs more than what it would save. */
+/*
+ * All ways to the end in one piece: a jump costs more than what it would save. That
+ * for most blocks comes first, and has one comparison of sizes.
+ */
 int tmk_alloc(void **out, size_t bytes, const struct tmk_alloc_opts *opts)
 {
+	const size_t few = TMK__ARRAY_SIZE(tmk__page_bins) - 1; /* pages */
+	size_t last = bytes - 1;
+	uint32_t page = (uint32_t)(last >> TMK__PAGE_SHIFT);
 	struct tmk__tcache *cache;
 	struct tmk__bin *bin;
-	uint32_t pages;
 
-	if (__builtin_expect(opts || !out || bytes - 1 >= TMK__LARGE_MAX, 0))
+	if (__builtin_expect(opts || !out, 0))
 		goto slow;
 	cache = cache_enter();
 	if (__builtin_expect(!cache, 0))
 		goto slow;
-	if (__builtin_expect(bytes > TMK__SMALL_MAX, 1)) {
-		pages = (uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
-		bin = bin_at(cache, tmk__pages_bin(pages));
-		if (__builtin_expect(!bin_take(out, bin, pages), 0))
+	if (__builtin_expect(last - TMK__SMALL_MAX <
+				     few * TMK__PAGE - TMK__SMALL_MAX,
+			     1)) {
+		bin = bin_at(cache, tmk__page_bins[page + 1]);
+		if (__builtin_expect(!bin_take(out, bin, true, page), 0))
 			goto miss;
 		cache_leave(cache);
 		return 0;
 	}
-	bin = bin_at(cache, tmk__slab_bins[(bytes + 63) >> 6]);
-	if (__builtin_expect(!bin_take(out, bin, 0), 0))
+	if (last < TMK__SMALL_MAX) {
+		bin = bin_at(cache, tmk__slab_bins[(bytes + 63) >> 6]);
+		if (__builtin_expect(!bin_take(out, bin, false, 0), 0))
+			goto miss;
+		cache_leave(cache);
+		return 0;
+	}
+	if (last >= TMK__LARGE_MAX)
+		goto miss;
+	bin = bin_at(cache, tmk__page64_bins[(page + 1) >> 6]);
+	if (__builtin_expect(!bin_take(out, bin, true, page), 0))
 		goto miss;
 	cache_leave(cache);
 	return 0;
@@ -158,23 +172,19 @@ slow:
 }
 
 /*
- * The entry that the map has for an address, and how far behind the entry's
+ * The entry that the map has for an address, and how far behind the window's
  * beginning that is. Return: the entry, of any type; NULL for a foreign address.
  */
 static inline struct tmk__block *entry_at(uint64_t *at,
 					  const struct tmk__heap *heap,
 					  const void *ptr)
 {
-	uint64_t from = (uintptr_t)ptr - (uintptr_t)heap->base;
-	struct tmk__block *block;
-
-	if (__builtin_expect(from >= heap->bytes, 0))
+	*at = (uintptr_t)ptr - (uintptr_t)heap->base;
+	if (__builtin_expect(*at >= heap->bytes, 0))
 		return NULL;
-	block = &heap->blocks[atomic_load_explicit(&heap->map[from >>
-							      TMK__PAGE_SHIFT],
-						   memory_order_relaxed)];
-	*at = from - ((uint64_t)block->page << TMK__PAGE_SHIFT);
-	return block;
+	return &heap->blocks[atomic_load_explicit(&heap->map[*at >>
+							     TMK__PAGE_SHIFT],
+						  memory_order_relaxed)];
 }
 
 /* The state of the object that begins there. Return: NULL if none does. */
@@ -182,6 +192,7 @@ static inline _Atomic uint8_t *object_at(struct tmk__block *block, uint64_t at)
 {
 	uint64_t object;
 
+	at -= (uint64_t)block->page << TMK__PAGE_SHIFT;
 	if (block->type != TMK__RUN_SLAB || at >= (uint64_t)block->pages
 							    << TMK__PAGE_SHIFT)
 		return NULL;
@@ -204,7 +215,7 @@ static struct tmk__block *lookup(_Atomic uint8_t **state, uint64_t *bytes,
 	if (block && block->type == TMK__RUN_LARGE) {
 		*state = block->states;
 		*bytes = tmk__block_bytes(block);
-		return at == block->offset ? block : NULL;
+		return at == block->begin ? block : NULL;
 	}
 	*state = block ? object_at(block, at) : NULL;
 	if (!*state)
@@ -332,8 +343,9 @@ static __attribute__((noinline)) int free_slow(void *ptr)
  * back, under the lock of its shard alone. All of it is looked at again, because the
  * thread had no lock before. Return: false if it takes more than that.
  */
-static bool free_shard(void *ptr, struct tmk__block *block,
-		       struct tmk__tcache *cache)
+static __attribute__((noinline)) bool free_shard(void *ptr,
+						 struct tmk__block *block,
+						 struct tmk__tcache *cache)
 {
 	unsigned int shard = block->arena, bin = TMK__BIN_NONE;
 	struct tmk__slot slot = { ptr, NULL };
@@ -380,7 +392,7 @@ int tmk_free(void *ptr)
 		goto slow;
 	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
 		bin = bin_at(cache, block->keep);
-		if (__builtin_expect(at != block->offset, 0))
+		if (__builtin_expect(at != block->begin, 0))
 			goto slow;
 		if (__builtin_expect(!bin_put(bin, ptr, block->states), 0))
 			goto full;

@@ -59,9 +59,6 @@
 #define TMK__SLAB_MAX 28 /* objects in a slab */
 #define TMK__ANYBODY UINT16_MAX /* for a slab's owner */
 #define TMK__KEEP 31u /* of a size that a thread keeps, at most */
-/* In struct tmk__bin's count. */
-#define TMK__BIN_USED 511u
-#define TMK__BIN_TAKEN 512u
 
 /* What a block or an object is: free, in a thread's cache, or the program's. */
 #define TMK__GONE 0
@@ -98,6 +95,7 @@ enum tmk__run_type {
  * @free_mask: objects that are free
  * @stamp: when a free run was last used, in ms
  * @states: of the objects, of a large block the first
+ * @begin: of a large block: its address, counted from the window's beginning
  * @region: the region
  */
 struct tmk__block {
@@ -124,6 +122,10 @@ struct tmk__block {
 		struct {
 			uint32_t free_mask;
 			_Atomic uint8_t states[TMK__SLAB_MAX];
+		};
+		struct {
+			uint32_t apart[2]; /* the mask, and some states */
+			uint64_t begin;
 		};
 		uint32_t stamp;
 		struct tmk_region *region;
@@ -197,15 +199,15 @@ struct tmk__slot {
 
 /**
  * struct tmk__bin - what a thread keeps of a size
- * @count: bytes of @slots in use, and above TMK__BIN_USED how often something was
- *	taken; four bytes, because a processor forwards those to the next load at
- *	once and single ones late
+ * @count: bytes of @slots in use; four bytes, because a processor forwards those to
+ *	the next load at once and single ones late
  * @max: how many bytes it may; 0 for large blocks until it has one of that size, and
  *	while none are kept
  * @misses: the thread's, when @would was last right; from here on is where struct
  *	tmk__tcache has @busy in another page
  * @would: of large blocks, while none are kept: how many there would be
  * @listed: it is one of @open in struct tmk__tcache
+ * @taken: how often something was taken since it was last looked at
  * @slots: the last one freed on top
  */
 struct tmk__bin {
@@ -214,12 +216,10 @@ struct tmk__bin {
 	uint16_t misses;
 	uint8_t would;
 	bool listed;
-	uint32_t unused;
+	uint32_t taken;
 	struct tmk__slot slots[TMK__KEEP];
 };
 _Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
-_Static_assert(TMK__KEEP * sizeof(struct tmk__slot) <= TMK__BIN_USED,
-	       "all of a bin's slots can be counted");
 
 /**
  * struct tmk__tcache - what a thread keeps for itself
@@ -423,7 +423,7 @@ static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
 
 static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
 {
-	return (bin->count & TMK__BIN_USED) / sizeof(struct tmk__slot);
+	return bin->count / (unsigned int)sizeof(struct tmk__slot);
 }
 
 /* There is room for it. */

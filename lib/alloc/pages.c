@@ -399,6 +399,7 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 	}
 	block->type = TMK__RUN_LARGE;
 	block->offset = 0;
+	block->begin = (uint64_t)page << TMK__PAGE_SHIFT;
 	block->objects = 0;
 	block_size(block);
 	atomic_store_explicit(&block->states[0], TMK__GONE,
@@ -563,5 +564,6 @@ void tmk__pages_shift(struct tmk__heap *heap, uint32_t index)
 	struct tmk__block *block = &heap->blocks[index];
 
 	block->offset = (block->page * SHIFT_STEP % SHIFTS + 1) * SHIFT_BYTES;
+	block->begin += block->offset;
 	block_size(block);
 }

@@ -57,7 +57,7 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 	if (!cache || atomic_load(&cache->stop))
 		return;
 	at = &cache->bins[bin];
-	while ((at->count & TMK__BIN_USED) < at->max / 2) {
+	while (at->count < at->max / 2) {
 		if (!tmk__slab_take(&slot, heap, arena, bin, cache->number))
 			break;
 		tmk__state_set(slot.state, TMK__CACHED);

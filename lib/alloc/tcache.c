@@ -279,11 +279,11 @@ bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin,
 {
 	struct tmk__bin *at = &cache->bins[bin];
 
-	if ((at->count & TMK__BIN_USED) < at->max)
+	if (at->count < at->max)
 		return true;
 	if (at->max) {
 		bin_flush(cache, bin, tmk__bin_nr(at) / 2, shard);
-		return (at->count & TMK__BIN_USED) < at->max;
+		return at->count < at->max;
 	}
 	if (cache->shut) {
 		bin_would(cache, at);
@@ -338,8 +338,8 @@ bool tmk__tcache_flush_own(void)
 
 	for (i = 0; cache && i < TMK__BINS; i++) {
 		any = any || tmk__bin_nr(&cache->bins[i]);
-		served += cache->bins[i].count / TMK__BIN_TAKEN;
-		cache->bins[i].count &= TMK__BIN_USED;
+		served += cache->bins[i].taken;
+		cache->bins[i].taken = 0;
 	}
 	if (!any || starved(cache))
 		return false;
@@ -359,9 +359,9 @@ static void flush_large(struct tmk__tcache *cache, unsigned int shard)
 		struct tmk__bin *at = &cache->bins[cache->open[i]];
 
 		nr = tmk__bin_nr(at);
-		cache->taken += TMK__MIN(at->count / TMK__BIN_TAKEN, DECIDE);
+		cache->taken += TMK__MIN(at->taken, DECIDE);
 		cache->lost += nr;
-		at->count &= TMK__BIN_USED;
+		at->taken = 0;
 		if (nr)
 			bin_flush(cache, cache->open[i], 0, shard);
 	}
