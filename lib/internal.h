@@ -232,6 +232,11 @@ int tmk__region_create_at(struct tmk_region **out, struct tmk__device *device,
 			  void *at, size_t bytes,
 			  const struct tmk_region_opts *opts);
 
+/* region_alias.c */
+int tmk__region_alias(const struct tmk_region *region, uint64_t offset,
+		      uint64_t bytes, void *at);
+int tmk__region_unalias(void *at, uint64_t bytes);
+
 /* region_trim.c */
 void tmk__region_trim_lock(void);
 void tmk__region_trim_unlock(void);

@@ -2,7 +2,7 @@
 /* Copyright (c) 2026 the tmk authors */
 /*
  * What a region is made of: known to region.c, which makes and ends it, to
- * region_trim.c and to region_share.c.
+ * region_trim.c, to region_share.c and to region_alias.c.
  */
 #ifndef TMK_REGION_INSIDES_H
 #define TMK_REGION_INSIDES_H

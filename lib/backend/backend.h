@@ -163,6 +163,9 @@ void tmk__feature_add(struct tmk__features *f, const char *name, bool available,
 int tmk__map_fd(void **out, int fd, uint64_t bytes, uint64_t align, int prot);
 int tmk__map_region(struct tmk__backend_region *region, uint64_t align);
 void tmk__unmap_region(const struct tmk__backend_region *region);
+int tmk__map_none(void *at, uint64_t bytes);
+int tmk__map_alias(const struct tmk__backend_region *region, uint64_t offset,
+		   uint64_t bytes, void *at);
 int tmk__map_populate(void *data, uint64_t bytes);
 int tmk__map_look(const struct tmk__backend_region *region);
 int tmk__map_hide(const struct tmk__backend_region *region, uint64_t offset,

@@ -4,7 +4,7 @@
  * Mappings of regions: aligned to their page size, with an inaccessible page on
  * either side that catches overruns.
  */
-#define _GNU_SOURCE /* F_GET_SEALS, mincore() */
+#define _GNU_SOURCE /* F_GET_SEALS, mincore(), mremap() */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -132,20 +132,32 @@ int tmk__map_region(struct tmk__backend_region *region, uint64_t align)
 }
 
 /**
+ * tmk__map_none() - have nothing mapped in address space that is reserved
+ * @at: where it begins
+ * @bytes: its length
+ *
+ * Return: 0; -ENOMEM, and it is as it was.
+ */
+int tmk__map_none(void *at, uint64_t bytes)
+{
+	tmk__calls_add(1);
+	if (mmap(at, bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0) == MAP_FAILED)
+		return -ENOMEM;
+	return 0;
+}
+
+/**
  * tmk__unmap_region() - the reverse; the address space goes back to its owner
  * @region: as mapped
  */
 void tmk__unmap_region(const struct tmk__backend_region *region)
 {
-	if (!region->at) {
+	if (!region->at)
 		tmk__map_release(region->data, region->bytes);
-		return;
-	}
-	tmk__calls_add(1);
 	/* Where even that fails the memory goes, and the place stays used. */
-	if (mmap(region->at, region->bytes, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		 0) == MAP_FAILED)
+	else if (tmk__map_none(region->at, region->bytes))
 		(void)madvise(region->at, region->bytes, MADV_REMOVE);
 }
 
@@ -184,6 +196,60 @@ static int populate(void *data, uint64_t bytes, int advice)
 int tmk__map_populate(void *data, uint64_t bytes)
 {
 	return populate(data, bytes, MADV_POPULATE_WRITE);
+}
+
+/*
+ * A second mapping of what is mapped, without a descriptor. Where it is refused
+ * nothing is unmapped at @at, as the kernel might if it were told to go there at
+ * once: somebody else's mapping could be there before we know.
+ */
+static int map_twice(const struct tmk__backend_region *region, uint64_t offset,
+		     uint64_t bytes, void *at)
+{
+	void *p;
+
+	tmk__calls_add(2);
+	p = tmk__fault("alias") ? MAP_FAILED :
+				  mremap((char *)region->data + offset, 0,
+					 bytes, MREMAP_MAYMOVE);
+	if (p == MAP_FAILED)
+		return -errno;
+	/* The first mapping's lock keeps the pages; this is not to count again. */
+	if (region->locked)
+		tmk__unlock(p, bytes);
+	if (mremap(p, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at) ==
+	    MAP_FAILED) {
+		int err = -errno;
+
+		munmap(p, bytes);
+		return err;
+	}
+	return 0;
+}
+
+/**
+ * tmk__map_alias() - have a part of a region at a second address, populated
+ * @region: mapped
+ * @offset: of the part
+ * @bytes: its length
+ * @at: where, in address space that the caller reserved
+ *
+ * Return: 0, or a negative errno with a sentence; what is at @at may have changed.
+ */
+int tmk__map_alias(const struct tmk__backend_region *region, uint64_t offset,
+		   uint64_t bytes, void *at)
+{
+	int err = map_twice(region, offset, bytes, at);
+
+	if (err)
+		return tmk__error(err,
+				  "cannot map %" PRIu64
+				  " bytes of a region again: %s",
+				  bytes, strerror(-err));
+	/* What is there is mapped several pages at a time if it is only read. */
+	tmk__calls_add(1);
+	(void)madvise(at, bytes, MADV_POPULATE_READ);
+	return tmk__map_populate(at, bytes);
 }
 
 /* What is in RAM of a region that may have holes, and no hole is filled. */
