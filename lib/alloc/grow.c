@@ -251,6 +251,28 @@ static int place_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 	return 0;
 }
 
+/* So much new memory in one run, behind a free one if there is one. */
+static bool place_more(struct place *out, const struct tmk__heap *heap,
+		       const struct tmk__arena *arena, uint32_t pages,
+		       bool base)
+{
+	uint32_t index = arena->absent, grain = arena_grain(arena, base);
+	bool found = false;
+
+	for (; index; index = heap->blocks[index].next) {
+		const struct tmk__block *absent = &heap->blocks[index];
+		uint64_t lo = TMK__ALIGN_UP((uint64_t)absent->page, grain);
+		uint64_t hi = lo + TMK__ALIGN_UP((uint64_t)pages, grain);
+
+		if (hi > (uint64_t)absent->page + absent->pages ||
+		    (found && lo > out->lo))
+			continue;
+		*out = (struct place){ index, (uint32_t)lo, (uint32_t)hi };
+		found = true;
+	}
+	return found;
+}
+
 static bool refused(int err)
 {
 	return err == -ENOMEM || err == -EDQUOT;
@@ -285,8 +307,52 @@ static uint32_t other_shard(struct tmk__heap *heap, struct tmk__arena *arena,
 }
 
 /*
- * One way after the other: what threads keep, and other shards have; new memory,
- * some of it to spare; no more than is needed; and what else is free.
+ * A block out of what is free in pieces, with no more new memory than is missing.
+ * Return: 0 if that cannot be, or saves too little of @most.
+ */
+static uint32_t stitch(struct tmk__heap *heap, struct tmk__arena *arena,
+		       struct tmk__device *device, uint32_t pages,
+		       uint32_t most)
+{
+	uint32_t lack = tmk__stitch_lack(heap, arena, pages);
+	bool base = !arena->kind && !arena->no_base;
+	struct place place = { 0, 0, 0 };
+	struct tmk__error_state before;
+	bool found = true;
+
+	if (lack)
+		found = place_more(&place, heap, arena, lack, base);
+	if (lack && found && base && !base_allowed(arena, &place))
+		found = place_more(&place, heap, arena, lack, false);
+	if (!found || !tmk__stitch_saves(arena, most, place.hi - place.lo))
+		return 0;
+	tmk__error_save(&before);
+	if (place_fill(heap, arena, device, &place)) {
+		tmk__error_restore(&before);
+		return 0;
+	}
+	return tmk__stitch_make(heap, arena, pages);
+}
+
+/* New memory, if that would be too much, even without any to spare; 0 if not. */
+static uint32_t too_much(const struct place *with, const struct tmk__heap *heap,
+			 const struct tmk__arena *arena, uint32_t pages,
+			 uint32_t align)
+{
+	struct place place;
+
+	if (!tmk__stitch_wanted(heap, arena, pages, align,
+				with->hi - with->lo) ||
+	    place_choose(&place, heap, arena, pages, align, 0) ||
+	    !tmk__stitch_wanted(heap, arena, pages, align, place.hi - place.lo))
+		return 0;
+	return place.hi - place.lo;
+}
+
+/*
+ * One way after the other: what threads keep, and other shards have; what is free
+ * in pieces, where new memory would be too much; new memory, some of it to spare; no
+ * more than is needed; what else is free; and all that is free in pieces.
  */
 static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		struct tmk__device *device, uint32_t pages, uint32_t align,
@@ -295,6 +361,8 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	uint32_t spare = collected ? SPARE : SPARE_SHORT;
 	struct tmk__error_state before;
 	struct place place;
+	bool tried = false;
+	uint32_t most;
 	int attempt = 0, err = 0;
 
 	tmk__error_save(&before);
@@ -304,19 +372,35 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		if (err)
 			return err;
 		*out = tmk__pages_alloc(heap, arena, pages, align);
+		if (!*out)
+			*out = tmk__stitch_take(heap, arena, pages, align);
 		/* Not again and again: the threads there would lack it next. */
 		if (!*out && (collected || attempt))
 			*out = other_shard(heap, arena, pages, align);
+		if (!*out && attempt == 2 &&
+		    tmk__stitch_can(heap, arena, pages, align))
+			*out = stitch(heap, arena, device, pages, UINT32_MAX);
 		if (*out)
 			return 0;
 		err = place_choose(&place, heap, arena, pages, align,
 				   attempt ? 0 : spare);
 		if (err)
 			return err;
+		most = tried ? 0 : too_much(&place, heap, arena, pages, align);
+		if (most) {
+			tried = true;
+			*out = stitch(heap, arena, device, pages, most);
+			if (*out)
+				return 0;
+			/* What was where has changed. */
+			continue;
+		}
 		err = place_fill(heap, arena, device, &place);
-		if (err == -EAGAIN ||
-		    (refused(err) &&
-		     (attempt++ < 1 || (attempt == 2 && make_room())))) {
+		if (refused(err) && ++attempt <= 2 &&
+		    (attempt < 2 ||
+		     make_room() | tmk__stitch_can(heap, arena, pages, align)))
+			err = -EAGAIN;
+		if (err == -EAGAIN) {
 			tmk__error_restore(&before);
 			err = 0;
 		}
@@ -349,6 +433,7 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	tmk__heap_lock();
 	tmk__heap_reopen();
 	collected = tmk__tcache_collect();
+	tmk__stitch_look(heap, arena, pages);
 	err = grow(out, heap, arena, device, pages, align, collected);
 	/* A part of it may have been had. */
 	if (err)
@@ -399,6 +484,7 @@ static uint32_t trim_arena(struct tmk__heap *heap, struct tmk__arena *arena,
 			at = &region->next;
 			continue;
 		}
+		tmk__stitch_drop(heap, arena, region->page, region->pages);
 		cursor = tmk__pages_absent(heap, run, region->page,
 					   region->pages);
 		if (region->fresh)
@@ -407,6 +493,10 @@ static uint32_t trim_arena(struct tmk__heap *heap, struct tmk__arena *arena,
 		region->next = list;
 		list = index;
 	}
+	/* What went back is not to be had again for what is over. */
+	arena->used_peak = TMK__MIN(arena->used_peak, arena->held);
+	if (!arena->held)
+		arena->stitches_vain = 0;
 	return list;
 }
 

@@ -155,7 +155,10 @@ void tmk__heap_grow_lock(void)
 	pthread_mutex_lock(&grow_mutex);
 }
 
-/* Room for four times the machine's memory in each arena, if there is. */
+/*
+ * Room for four times the machine's memory in each arena, if there is: three times,
+ * and what stitches have.
+ */
 static uint64_t arena_bytes(void)
 {
 	struct tmk__error_state before;
@@ -267,6 +270,7 @@ static int arena_make(struct tmk__arena *arena, struct tmk__heap *heap,
 	arena->node = node;
 	arena->first = number * heap->arena_pages;
 	arena->pages = heap->arena_pages;
+	arena->pages -= tmk__stitch_space(arena, arena->pages);
 	index = tmk__pages_entry(heap, arena);
 	all = &heap->blocks[index];
 	all->page = arena->first;

@@ -12,6 +12,8 @@
  *	slab.c     objects up to 32 KiB, several to a run of pages
  *	pages.c    runs of pages: best fit, merged with their neighbours
  *	grow.c     where pages come from: regions, and where they go: trimming
+ *	stitch.c   large blocks put together from pieces that are free
+ *	stitch_plan.c  when that is done, and out of which
  *	checked.c  blocks while something is checked (TMK_DEBUG)
  *	shard.c    what threads allocate from, each for itself, and the locks
  *	heap.c     the window of address space, fork(), counters
@@ -47,6 +49,8 @@
 #define TMK__ARENAS 15 /* shards first; with 1 TiB each, pages are 32 bits */
 #define TMK__ENTRIES 64u /* of the table, that an arena gets at once */
 #define TMK__LISTS 240 /* of free runs, by size */
+#define TMK__STITCHES 16 /* of an arena */
+#define TMK__PIECES 16 /* of a stitch */
 
 #define TMK__BYTES_MAX ((uint64_t)1 << 42) /* of a block */
 
@@ -72,6 +76,7 @@ enum tmk__run_type {
 	TMK__RUN_ABSENT, /* address space without memory */
 	TMK__RUN_LARGE, /* one block */
 	TMK__RUN_SLAB, /* objects */
+	TMK__RUN_PIECE, /* a part of a block that is stitched together */
 	TMK__RUN_REGION, /* not a run: an entry in the list of regions */
 };
 
@@ -89,7 +94,7 @@ enum tmk__run_type {
  * @offset: of a large block: where in its first page it begins
  * @recip: 2^32 / @size, rounded up
  * @room: of a large block: whole pages that it can hold
- * @objects: how many
+ * @objects: how many; of a large block that is stitched: which stitch, from 1
  * @fresh: a free run that was never used: it reads as zero
  * @owner: of a slab: the number of the cache whose thread takes from it
  * @free_mask: objects that are free
@@ -134,12 +139,52 @@ struct tmk__block {
 _Static_assert(sizeof(struct tmk__block) == 64, "one cache line");
 
 /**
+ * struct tmk__piece - a part of a stitched block
+ * @run: where the free run begins that it is cut out of
+ * @page: where it begins itself
+ * @pages: how large it is
+ */
+struct tmk__piece {
+	uint32_t run;
+	uint32_t page;
+	uint32_t pages;
+};
+
+/**
+ * struct tmk__stitch - pieces that are mapped one after the other
+ * @block: the block that they make; 0 for none
+ * @used: when it was used last, counted in such uses
+ * @busy: the block is in use, or is being made
+ * @pieces_nr: how many
+ * @pieces: them
+ */
+struct tmk__stitch {
+	uint32_t block;
+	uint32_t used;
+	bool busy;
+	uint8_t pieces_nr;
+	struct tmk__piece pieces[TMK__PIECES];
+};
+
+/**
+ * struct tmk__choice - free runs, the largest first
+ * @nr: how many
+ * @pages: in all of them
+ * @runs: them
+ */
+struct tmk__choice {
+	unsigned int nr;
+	uint64_t pages;
+	uint32_t runs[TMK__PIECES];
+};
+
+/**
  * struct tmk__arena - memory of one kind on one node
  * @kind: 0 for huge pages and base pages, as it fits
  * @flags: TMK_REGION_F_*
  * @node: NUMA node
  * @first: first page
- * @pages: address space
+ * @pages: address space; behind it is what stitches have
  * @held: pages that are there
  * @base_held: those in regions of base pages, where the kind is 0
  * @no_base: base pages were refused
@@ -148,6 +193,12 @@ _Static_assert(sizeof(struct tmk__block) == 64, "one cache line");
  * @absent: runs without memory
  * @slabs: slabs with a free object, by bin
  * @regions: in the order of their addresses
+ * @used_peak: pages in use at most, of the times when something did not fit
+ * @growing: that was just now
+ * @stitches_nr: stitches that there are
+ * @stitches_used: how often one was
+ * @stitches_vain: making some costs so much more than using them again has saved
+ * @stitches: them
  * @unused: list of unused entries of the table
  */
 struct tmk__arena {
@@ -164,6 +215,12 @@ struct tmk__arena {
 	uint32_t absent;
 	uint32_t slabs[TMK__SMALL_BINS];
 	uint32_t regions;
+	uint64_t used_peak;
+	bool growing;
+	uint32_t stitches_nr;
+	uint32_t stitches_used;
+	uint32_t stitches_vain;
+	struct tmk__stitch stitches[TMK__STITCHES];
 	uint32_t unused;
 } __attribute__((aligned(64)));
 
@@ -311,6 +368,9 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align);
 void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 		     uint32_t now);
+void tmk__pages_size(struct tmk__block *block, uint32_t room);
+void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
+		    uint32_t pages);
 uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
 			    uint32_t page, uint32_t pages);
 uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
@@ -339,6 +399,36 @@ void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	      uint32_t pages, uint32_t align);
 uint64_t tmk__grow_trim(uint32_t age_ms);
+
+/* stitch_plan.c: under the arena's lock */
+uint32_t tmk__stitch_space(const struct tmk__arena *arena, uint32_t pages);
+void tmk__stitch_look(const struct tmk__heap *heap, struct tmk__arena *arena,
+		      uint32_t pages);
+bool tmk__stitch_can(const struct tmk__heap *heap,
+		     const struct tmk__arena *arena, uint32_t pages,
+		     uint32_t align);
+bool tmk__stitch_wanted(const struct tmk__heap *heap,
+			const struct tmk__arena *arena, uint32_t pages,
+			uint32_t align, uint32_t more);
+bool tmk__stitch_saves(const struct tmk__arena *arena, uint32_t plain,
+		       uint32_t more);
+uint32_t tmk__stitch_lack(const struct tmk__heap *heap,
+			  const struct tmk__arena *arena, uint32_t pages);
+uint32_t tmk__stitch_part(const struct tmk__heap *heap,
+			  const struct tmk__arena *arena);
+void tmk__stitch_choose(struct tmk__choice *out, const struct tmk__heap *heap,
+			const struct tmk__arena *arena, unsigned int most);
+
+/* stitch.c: under the arena's lock, those that make and drop under heap_lock */
+uint32_t tmk__stitch_make(struct tmk__heap *heap, struct tmk__arena *arena,
+			  uint32_t pages);
+uint32_t tmk__stitch_take(struct tmk__heap *heap, struct tmk__arena *arena,
+			  uint32_t pages, uint32_t align);
+void tmk__stitch_give(struct tmk__heap *heap, uint32_t index, uint32_t now);
+void tmk__stitch_drop(struct tmk__heap *heap, struct tmk__arena *arena,
+		      uint32_t page, uint32_t pages);
+uint32_t tmk__stitch_at(const struct tmk__heap *heap,
+			const struct tmk__arena *arena, uint32_t page);
 
 /* checked.c */
 int tmk__checked_alloc(void **out, size_t bytes,

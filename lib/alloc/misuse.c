@@ -22,6 +22,10 @@ static const struct tmk__block *run_around(const struct tmk__heap *heap,
 	arena = &heap->arenas[page / heap->arena_pages];
 	if (!arena->pages)
 		return NULL;
+	if (page - arena->first >= arena->pages) {
+		index = tmk__stitch_at(heap, arena, page);
+		return index ? &heap->blocks[index] : NULL;
+	}
 	for (first = arena->first; first <= page;
 	     first = run->page + run->pages) {
 		index = tmk__pages_near(heap, arena, first);

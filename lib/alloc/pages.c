@@ -354,15 +354,25 @@ static uint32_t best_fit(const struct tmk__heap *heap,
 	}
 }
 
-/* How much a block can hold, and which bin of a thread's cache it goes to. */
-static void block_size(struct tmk__block *block)
+/**
+ * tmk__pages_size() - how much a block can hold, and which bin of a thread's cache
+ * it goes to
+ * @block: the block
+ * @room: whole pages
+ */
+void tmk__pages_size(struct tmk__block *block, uint32_t room)
 {
-	block->room = block->pages - (block->offset ? 1 : 0);
+	block->room = room;
 	block->keep = TMK__BIN_NONE;
 	if (block->arena < TMK__SHARDS && block->room >= 8 &&
 	    block->room <= TMK__LARGE_MAX >> TMK__PAGE_SHIFT)
 		block->keep = (uint8_t)(TMK__SMALL_BINS +
 					tmk__pages_list(block->room) - 8);
+}
+
+static void block_size(struct tmk__block *block)
+{
+	tmk__pages_size(block, block->pages - (block->offset ? 1 : 0));
 }
 
 /**
@@ -421,9 +431,32 @@ void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 {
 	struct tmk__block *block = &heap->blocks[index];
 
+	if (__builtin_expect(block->objects, 0)) {
+		tmk__stitch_give(heap, index, now);
+		return;
+	}
 	block->fresh = fresh;
 	block->stamp = now;
 	run_merge(heap, index, TMK__RUN_FREE);
+}
+
+/**
+ * tmk__pages_cut() - have a part of a free run for a stitch
+ * @heap: the heap
+ * @index: the run
+ * @page: where it begins
+ * @pages: how much
+ *
+ * tmk__pages_room(heap, 2) comes first.
+ */
+void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
+		    uint32_t pages)
+{
+	run_remove(heap, index);
+	run_cut(heap, index, page, pages);
+	heap->blocks[index].type = TMK__RUN_PIECE;
+	map_set(heap, page, index);
+	map_set(heap, page + pages - 1, index);
 }
 
 /**

@@ -36,9 +36,10 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 
 	if (bytes <= had && bytes >= had - had / 8)
 		return true;
-	if (block->type != TMK__RUN_LARGE || bytes <= TMK__SMALL_MAX ||
-	    bytes > TMK__BYTES_MAX || !heap || block < heap->blocks ||
-	    block >= heap->blocks + heap->blocks_nr)
+	/* What is stitched has nothing of its own beside it. */
+	if (block->type != TMK__RUN_LARGE || block->objects ||
+	    bytes <= TMK__SMALL_MAX || bytes > TMK__BYTES_MAX || !heap ||
+	    block < heap->blocks || block >= heap->blocks + heap->blocks_nr)
 		return false;
 	if (tmk__pages_room(heap, &heap->arenas[block->arena], 2))
 		return false;

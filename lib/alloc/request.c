@@ -166,6 +166,8 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 	if (!index && tmk__tcache_flush_own() &&
 	    !tmk__pages_room(heap, arena, 2))
 		index = tmk__pages_alloc(heap, arena, pages, req->align);
+	if (!index && req->pages)
+		index = tmk__stitch_take(heap, arena, pages, req->align);
 	if (index)
 		*out = req->pages ? block_take(heap, req, index) :
 				    object_take(heap, arena, req, index, false);
@@ -326,6 +328,8 @@ static void *shard_block(struct tmk__heap *heap, unsigned int shard,
 		tmk__pages_shift(heap, index);
 	else
 		index = tmk__pages_alloc(heap, arena, req->pages, 1);
+	if (!index)
+		index = tmk__stitch_take(heap, arena, req->pages, 1);
 	return index ? block_take(heap, req, index) : NULL;
 }
 

@@ -87,16 +87,6 @@ static int step(unsigned int eighths)
 	return 0;
 }
 
-/*
- * The last block of BERT's step is as large as nearly all that lives at its peak,
- * and what else lives then is in the middle of what the layers have left.
- */
-static uint64_t held_most(uint64_t peak)
-{
-	return !strncmp(trace.name, "bert", 4) ? peak + peak * 3 / 10 :
-						 peak + peak / 10;
-}
-
 TEST(a_step_holds_a_tenth_more_than_lives)
 {
 	uint64_t peak;
@@ -109,7 +99,7 @@ TEST(a_step_holds_a_tenth_more_than_lives)
 			ASSERT_EQ(0, step(8));
 		TH_LOG("%s: %.4f of the peak", trace.name,
 		       (double)held() / (double)peak);
-		EXPECT_LE(held(), held_most(peak));
+		EXPECT_LE(held(), peak + peak / 10);
 		tmk_trim(0);
 		EXPECT_TRUE(all_zero());
 	}
