@@ -396,10 +396,13 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 			continue;
 		}
 		err = place_fill(heap, arena, device, &place);
-		if (refused(err) && ++attempt <= 2 &&
-		    (attempt < 2 ||
-		     make_room() | tmk__stitch_can(heap, arena, pages, align)))
-			err = -EAGAIN;
+		if (refused(err) && ++attempt <= 2) {
+			bool room = attempt == 2 && make_room();
+
+			if (attempt < 2 || room ||
+			    tmk__stitch_can(heap, arena, pages, align))
+				err = -EAGAIN;
+		}
 		if (err == -EAGAIN) {
 			tmk__error_restore(&before);
 			err = 0;

@@ -585,6 +585,39 @@ TEST(one_that_is_in_use_stays)
 	EXPECT_TRUE(finish(live));
 }
 
+/* Also where it would otherwise be too little to care about. */
+TEST(what_is_free_in_pieces_is_had_before_a_refusal)
+{
+	struct tmk_limits limits = { TMK_UNLIMITED, TMK_UNLIMITED };
+	char *blocks[40], *p;
+	int i;
+
+	for (i = 0; i < 40; i++)
+		ASSERT_EQ(0, tmk_alloc((void **)&blocks[i], 3 * MIB / 2, NULL));
+	ASSERT_EQ(0, tmk_free(blocks[10]));
+	ASSERT_EQ(0, tmk_free(blocks[20]));
+	ASSERT_EQ(0, tmk_free(blocks[30]));
+	limits.max_bytes = held();
+	ASSERT_EQ(0, tmk_limits_set(&limits));
+	ASSERT_EQ(0, tmk_alloc((void **)&p, 4 * MIB, NULL));
+	EXPECT_EQ(1, stitches());
+	EXPECT_LE(held(), limits.max_bytes);
+	number(p, 4 * MIB, 1);
+	EXPECT_TRUE(is_numbered(p, 4 * MIB, 1));
+	/* There is no more, in pieces or not, and nothing is lost. */
+	EXPECT_EQ(-ENOMEM, tmk_alloc((void **)&blocks[10], 2 * MIB, NULL));
+	EXPECT_NE(NULL, strstr(tmk_error_last(), "TMK_MAX_BYTES"));
+	EXPECT_EQ(37 * (3 * MIB / 2) + 4 * MIB, general());
+	EXPECT_EQ(0, tmk_free(p));
+	for (i = 0; i < 40; i++)
+		if (i != 10 && i != 20 && i != 30)
+			EXPECT_EQ(0, tmk_free(blocks[i]));
+	limits.max_bytes = TMK_UNLIMITED;
+	ASSERT_EQ(0, tmk_limits_set(&limits));
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
 TEST(none_is_made_for_ever_and_never_used)
 {
 	uint64_t before = 0, calls = 0;
