@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 static inline struct tmk__tcache *cache_enter(void)
 {
@@ -308,7 +308,7 @@ static int free_locked(void *ptr, bool *later)
 	cache = heap == tmk__heap ? tmk__tcache_get() : NULL;
 	bin = block->keep;
 	if (cache && bin < TMK__BIN_NONE && !atomic_load(&cache->stop) &&
-	    tmk__tcache_room(cache, bin, TMK__ALL)) {
+	    tmk__keep_room(cache, bin, TMK__ALL)) {
 		tmk__state_set(slot.state, TMK__CACHED);
 		tmk__bin_push(&cache->bins[bin], &slot);
 		cache->balance += (int64_t)bytes;
@@ -334,7 +334,7 @@ static __attribute__((noinline)) int free_slow(void *ptr)
 	if (err)
 		tmk__log(TMK__LOG_ERROR, "%s", tmk_error_last());
 	if (later)
-		tmk__grow_trim(0);
+		tmk__trim_all(0);
 	return err;
 }
 
@@ -360,7 +360,7 @@ static __attribute__((noinline)) bool free_shard(void *ptr,
 	    !atomic_load_explicit(&cache->stop, memory_order_relaxed)) {
 		bin = block->keep;
 		done = true;
-		if (tmk__tcache_room(cache, bin, shard)) {
+		if (tmk__keep_room(cache, bin, shard)) {
 			tmk__state_set(slot.state, TMK__CACHED);
 			tmk__bin_push(&cache->bins[bin], &slot);
 		} else {
@@ -370,7 +370,7 @@ static __attribute__((noinline)) bool free_shard(void *ptr,
 	}
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))
-		tmk__tcache_foreign(cache, bin);
+		tmk__keep_foreign(cache, bin);
 	if (shard == cache->shard)
 		tmk__shard_waited(cache, waited);
 	return done;
@@ -446,5 +446,5 @@ int tmk__block_find(struct tmk__block **out, uint64_t *bytes, uint8_t *purpose,
 
 uint64_t tmk_trim(uint32_t age_ms)
 {
-	return tmk__grow_trim(age_ms);
+	return tmk__trim_all(age_ms);
 }

@@ -459,7 +459,7 @@ int tmk__checked_free(void *ptr)
 	}
 	tmk__heap_unlock();
 	if (later)
-		tmk__grow_trim(0);
+		tmk__trim_all(0);
 	return err;
 }
 

@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 /**
  * struct pending - a block that waits for its fence
@@ -121,7 +121,7 @@ static void blocks_free(struct pending *list)
 		free(list);
 	}
 	if (tight)
-		tmk__grow_trim(0);
+		tmk__trim_all(0);
 }
 
 static void fence_drop(struct tmk_fence *fence)

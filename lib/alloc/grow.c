@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Where pages come from and where they go: regions, mapped into an arena next to
- * what is there already.
+ * Where pages come from: regions, mapped into an arena next to what is there
+ * already.
  *
  * Memory is got where the least of it makes room for the request, usually after
- * the last run, together with a thirty-second of what the arena has. It is given
- * back region by region, as soon as nothing in a region is in use and somebody
- * asks for it: tmk_trim(), a request that would be refused otherwise, the end.
+ * the last run, together with a thirty-second of what the arena has.
  *
  * An arena of kind 0 takes huge pages for each whole 2 MiB, and base pages for
  * the parts before and after as long as those are few: they may be subject to
@@ -18,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 /* Base pages that an arena of kind 0 may have, beside an eighth of the rest. */
 #define BASE_PAGES ((UINT64_C(4) << 20) >> TMK__PAGE_SHIFT)
@@ -41,11 +39,6 @@ struct place {
 	uint32_t lo;
 	uint32_t hi;
 };
-
-static void *page_address(const struct tmk__heap *heap, uint32_t page)
-{
-	return heap->base + ((uint64_t)page << TMK__PAGE_SHIFT);
-}
 
 /* The size and alignment of new memory in an arena. */
 static uint32_t arena_grain(const struct tmk__arena *arena, bool base)
@@ -185,10 +178,11 @@ static int region_make(struct tmk_region **out, struct tmk__device *device,
 	opts.flags = arena->flags;
 	opts.node = arena->node;
 	opts.name = "alloc";
-	err = tmk__region_create_at(out, device, page_address(heap, lo), bytes,
-				    &opts);
+	err = tmk__region_create_at(out, device, tmk__page_address(heap, lo),
+				    bytes, &opts);
 	if (!err && tmk__debug())
-		tmk__checked_fresh(page_address(heap, lo), bytes, opts.kind);
+		tmk__checked_fresh(tmk__page_address(heap, lo), bytes,
+				   opts.kind);
 	return err;
 }
 
@@ -278,14 +272,12 @@ static bool refused(int err)
 	return err == -ENOMEM || err == -EDQUOT;
 }
 
-static uint64_t trim(uint32_t age_ms);
-
 /* Is there room for a request now that was not before? */
 static bool make_room(void)
 {
 	bool any = tmk__checked_flush();
 
-	return trim(0) || any || tmk__cache_drop_initial();
+	return tmk__trim_locked(0) || any || tmk__cache_drop_initial();
 }
 
 /* Out of another shard, if the arena is one. Return: 0 if there is none there. */
@@ -440,122 +432,11 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	err = grow(out, heap, arena, device, pages, align, collected);
 	/* A part of it may have been had. */
 	if (err)
-		trim(0);
+		tmk__trim_locked(0);
 	else
 		tmk__error_restore(&before);
 	tmk__heap_unlock();
 	tmk__heap_grow_unlock();
 	tmk__device_put(device);
 	return err;
-}
-
-/* Is that region wholly in free memory that is old enough? Its run, if so. */
-static uint32_t region_free(const struct tmk__heap *heap,
-			    const struct tmk__arena *arena,
-			    const struct tmk__block *region, uint32_t *cursor,
-			    uint32_t age_ms)
-{
-	const struct tmk__block *run;
-	uint32_t index;
-
-	for (;;) {
-		index = tmk__pages_near(heap, arena, *cursor);
-		run = &heap->blocks[index];
-		if (run->page + run->pages > region->page)
-			break;
-		*cursor = run->page + run->pages;
-	}
-	if (run->type != TMK__RUN_FREE ||
-	    run->page + run->pages < region->page + region->pages ||
-	    tmk__heap_now() - run->stamp < age_ms)
-		return 0;
-	return index;
-}
-
-/* Take what is free out of an arena. Return: a list of the regions. */
-static uint32_t trim_arena(struct tmk__heap *heap, struct tmk__arena *arena,
-			   uint32_t age_ms, uint32_t list)
-{
-	uint32_t *at = &arena->regions, cursor = arena->first;
-
-	while (*at) {
-		uint32_t index = *at, run;
-		struct tmk__block *region = &heap->blocks[index];
-
-		run = region_free(heap, arena, region, &cursor, age_ms);
-		if (!run || tmk__pages_room(heap, arena, 2)) {
-			at = &region->next;
-			continue;
-		}
-		tmk__stitch_drop(heap, arena, region->page, region->pages);
-		cursor = tmk__pages_absent(heap, run, region->page,
-					   region->pages);
-		if (region->fresh)
-			arena->base_held -= region->pages;
-		*at = region->next;
-		region->next = list;
-		list = index;
-	}
-	/* What went back is not to be had again for what is over. */
-	arena->used_peak = TMK__MIN(arena->used_peak, arena->held);
-	if (!arena->held)
-		arena->stitches_vain = 0;
-	return list;
-}
-
-/* Under both locks; heap_lock is let go of meanwhile. */
-static uint64_t trim_heap(struct tmk__heap *heap, uint32_t age_ms)
-{
-	uint32_t list = 0, index, i;
-	uint64_t bytes = 0;
-
-	for (i = 0; i < TMK__ARENAS; i++)
-		list = trim_arena(heap, &heap->arenas[i], age_ms, list);
-	while (list) {
-		index = list;
-		list = heap->blocks[index].next;
-		bytes += (uint64_t)heap->blocks[index].pages << TMK__PAGE_SHIFT;
-		tmk__heap_unlock();
-		tmk_region_put(heap->blocks[index].region);
-		tmk__heap_lock();
-		tmk__pages_entry_free(heap, index);
-	}
-	return bytes;
-}
-
-static uint64_t trim(uint32_t age_ms)
-{
-	struct tmk__heap *heap = tmk__heap_inherited();
-	struct tmk__error_state before;
-	uint64_t bytes = 0;
-
-	/* Not to have been able to give something back is no failure. */
-	tmk__error_save(&before);
-	tmk__tcache_flush_all();
-	tmk__checked_flush();
-	if (tmk__heap)
-		bytes += trim_heap(tmk__heap, age_ms);
-	for (; heap; heap = heap->older)
-		bytes += trim_heap(heap, 0);
-	tmk__error_restore(&before);
-	return bytes;
-}
-
-/**
- * tmk__grow_trim() - give back the regions that nobody uses; under no lock
- * @age_ms: that nobody has used for so long
- *
- * Return: bytes.
- */
-uint64_t tmk__grow_trim(uint32_t age_ms)
-{
-	uint64_t bytes;
-
-	tmk__heap_grow_lock();
-	tmk__heap_lock();
-	bytes = trim(age_ms);
-	tmk__heap_look();
-	tmk__heap_unlock();
-	tmk__heap_grow_unlock();
-	return bytes;
 }

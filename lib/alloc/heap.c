@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "../base/atfork.h"
-#include "heap.h"
+#include "tcache.h"
 
 #define GIB (UINT64_C(1) << 30)
 #define ARENA_MAX (UINT64_C(1) << 40)
@@ -79,7 +79,7 @@ static const struct tmk__lender lender = { .lent = lent };
 
 static bool pool_drop(void)
 {
-	return tmk__grow_trim(0);
+	return tmk__trim_all(0);
 }
 
 static void pool_shut(void)
@@ -89,7 +89,7 @@ static void pool_shut(void)
 	closed = true;
 	tmk__heap_look();
 	tmk__heap_unlock();
-	tmk__grow_trim(0);
+	tmk__trim_all(0);
 }
 
 static void pool_limits(void)
@@ -101,7 +101,7 @@ static void pool_limits(void)
 	tight = over;
 	tmk__heap_unlock();
 	if (tight)
-		tmk__grow_trim(0);
+		tmk__trim_all(0);
 }
 
 static void pool_fork_prepare(void)
@@ -131,7 +131,7 @@ static void pool_fork_child(void)
 	tmk__heap_unlock();
 	tmk__heap_grow_unlock();
 	tmk__fence_unlock(true);
-	tmk__grow_trim(0);
+	tmk__trim_all(0);
 }
 
 static const struct tmk__pool pool = {

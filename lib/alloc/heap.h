@@ -7,11 +7,14 @@
  *	realloc.c  blocks that become larger or smaller
  *	request.c  requests that the fast path does not serve
  *	tcache.c   what each thread keeps for itself
+ *	keep.c     how much of it, and for how long
  *	fence.c    blocks that are freed later
  *	misuse.c   what to say of addresses that are no blocks
  *	slab.c     objects up to 32 KiB, several to a run of pages
  *	pages.c    runs of pages: best fit, merged with their neighbours
- *	grow.c     where pages come from: regions, and where they go: trimming
+ *	table.c    unused entries of the table of blocks
+ *	grow.c     where pages come from: regions
+ *	trim.c     where they go
  *	stitch.c   large blocks put together from pieces that are free
  *	stitch_plan.c  when that is done, and out of which
  *	checked.c  blocks while something is checked (TMK_DEBUG)
@@ -254,80 +257,6 @@ struct tmk__slot {
 	_Atomic uint8_t *state;
 };
 
-/**
- * struct tmk__bin - what a thread keeps of a size
- * @count: bytes of @slots in use; four bytes, because a processor forwards those to
- *	the next load at once and single ones late
- * @max: how many bytes it may; 0 for large blocks until it has one of that size, and
- *	while none are kept
- * @misses: the thread's, when @would was last right; from here on is where struct
- *	tmk__tcache has @busy in another page
- * @would: of large blocks, while none are kept: how many there would be
- * @listed: it is one of @open in struct tmk__tcache
- * @taken: how often something was taken since it was last looked at
- * @slots: the last one freed on top
- */
-struct tmk__bin {
-	uint32_t count;
-	uint32_t max;
-	uint16_t misses;
-	uint8_t would;
-	bool listed;
-	uint32_t taken;
-	struct tmk__slot slots[TMK__KEEP];
-};
-_Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
-
-/**
- * struct tmk__tcache - what a thread keeps for itself
- * @bins: free blocks and objects; the last one is for those that it does not keep
- * @next: all caches
- * @balance: bytes that came from the heap less those that went there. What is
- *	not here of them the program has, so that handing out and taking back need
- *	not be counted. Below 0 where blocks come from other threads
- * @used: there is a thread that has it
- * @number: from 1
- * @shut: it keeps no large blocks
- * @misses: how often there was none to take
- * @taken: how often there was one, since it was last decided whether to keep them
- * @lost: how many were in the way of others meanwhile, and went back
- * @asked: how often something was missing since all was emptied for it
- * @emptied: how often in a row that was soon after the last time
- * @open_nr: how many of @open there are
- * @open: the bins of large blocks that it has had some of
- * @apart: so that no slot is a whole number of pages from @busy: a processor
- *	takes a load for one of what was just stored there, and waits
- * @shard: where the thread allocates from
- * @waits: how much it waited for that lately
- * @foreign: shards that something is to go back to, a bit for each
- * @busy: the thread is looking at it
- * @stop: it may not: somebody else is, or nobody keeps anything at present
- */
-struct tmk__tcache {
-	struct tmk__bin bins[TMK__BINS + 1];
-	struct tmk__tcache *next;
-	int64_t balance;
-	bool used;
-	bool shut;
-	uint16_t number;
-	uint16_t misses;
-	uint16_t taken;
-	uint16_t lost;
-	uint32_t asked;
-	uint32_t emptied;
-	uint8_t shard;
-	uint32_t waits;
-	uint32_t foreign;
-	uint8_t open_nr;
-	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[350];
-	_Atomic uint32_t busy;
-	_Atomic uint32_t stop;
-};
-_Static_assert(offsetof(struct tmk__tcache, busy) % 512 ==
-		       offsetof(struct tmk__bin, misses),
-	       "apart from the slots");
-
 /* heap.c */
 extern __attribute__((visibility("hidden"))) struct tmk__heap
 	*tmk__heap; /* where a thread with a cache allocates */
@@ -349,11 +278,8 @@ bool tmk__shard_lock(unsigned int shard);
 void tmk__shard_unlock(unsigned int shard);
 void tmk__heap_lock(void);
 void tmk__heap_unlock(void);
-void tmk__shard_join(struct tmk__tcache *cache);
-void tmk__shard_leave(const struct tmk__tcache *cache);
-void tmk__shard_waited(struct tmk__tcache *cache, bool waited);
 
-/* pages.c: under the arena's lock */
+/* table.c: under the arena's lock */
 /* Tables, because counting zeroes waits for what was in its target before. */
 extern uint8_t tmk__page_bins[512];
 extern uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
@@ -364,6 +290,8 @@ int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
 		    unsigned int nr);
 uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena);
 void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
+
+/* pages.c: under the arena's lock */
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align);
 void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
@@ -398,7 +326,10 @@ void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 /* grow.c */
 int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	      uint32_t pages, uint32_t align);
-uint64_t tmk__grow_trim(uint32_t age_ms);
+
+/* trim.c: under no lock, or under both */
+uint64_t tmk__trim_all(uint32_t age_ms);
+uint64_t tmk__trim_locked(uint32_t age_ms);
 
 /* stitch_plan.c: under the arena's lock */
 uint32_t tmk__stitch_space(const struct tmk__arena *arena, uint32_t pages);
@@ -449,25 +380,6 @@ void tmk__fence_shut(void);
 /* misuse.c */
 int tmk__misuse(const struct tmk__heap *heap, const void *ptr);
 
-/* tcache.c */
-struct tmk__tcache *tmk__tcache_get(void);
-void tmk__tcache_stop(void);
-void tmk__tcache_go(void);
-void tmk__tcache_flush_all(void);
-bool tmk__tcache_collect(void);
-bool tmk__tcache_flush_own(void);
-void tmk__tcache_miss(uint32_t pages, unsigned int shard);
-void tmk__tcache_foreign(struct tmk__tcache *cache, unsigned int bin);
-bool tmk__tcache_room(struct tmk__tcache *cache, unsigned int bin,
-		      unsigned int shard);
-void tmk__tcache_child(void);
-void tmk__tcache_mode(bool stopped);
-void tmk__tcache_count(unsigned int purpose, int64_t bytes);
-void tmk__tcache_live(int64_t *live);
-
-extern __thread struct tmk__tcache *tmk__tcache
-	__attribute__((tls_model("initial-exec")));
-
 /* request.c: under no lock */
 int tmk__block_alloc(void **out, size_t bytes,
 		     const struct tmk_alloc_opts *given);
@@ -494,42 +406,21 @@ static inline uint64_t tmk__block_bytes(const struct tmk__block *block)
 	return (uint64_t)block->room << TMK__PAGE_SHIFT;
 }
 
-/* The arena of a block or an object, of which nothing else need be known. */
-static inline unsigned int tmk__slot_arena(const struct tmk__slot *slot)
+static inline uint32_t tmk__map_get(const struct tmk__heap *heap, uint32_t page)
 {
-	const struct tmk__block *blocks = tmk__heap->blocks;
-	size_t at = (size_t)((const char *)slot->state - (const char *)blocks);
-
-	return blocks[at / sizeof(*blocks)].arena;
+	return atomic_load_explicit(&heap->map[page], memory_order_relaxed);
 }
 
-/* Of something kept in a bin of blocks. */
-static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
+static inline void tmk__map_set(struct tmk__heap *heap, uint32_t page,
+				uint32_t index)
 {
-	return (struct tmk__block *)(void *)((char *)slot->state -
-					     offsetof(struct tmk__block,
-						      states));
+	atomic_store_explicit(&heap->map[page], index, memory_order_relaxed);
 }
 
-static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
+static inline void *tmk__page_address(const struct tmk__heap *heap,
+				      uint32_t page)
 {
-	return bin->count / (unsigned int)sizeof(struct tmk__slot);
-}
-
-/* There is room for it. */
-static inline void tmk__bin_push(struct tmk__bin *bin,
-				 const struct tmk__slot *slot)
-{
-	bin->slots[tmk__bin_nr(bin)] = *slot;
-	bin->count += sizeof(*slot);
-}
-
-/* Which bin of a thread's cache serves blocks of a size, at most the largest. */
-static inline unsigned int tmk__pages_bin(size_t pages)
-{
-	if (__builtin_expect(pages < 512, 1))
-		return tmk__page_bins[pages];
-	return tmk__page64_bins[pages >> 6];
+	return heap->base + ((uint64_t)page << TMK__PAGE_SHIFT);
 }
 
 #endif /* TMK_ALLOC_HEAP_H */

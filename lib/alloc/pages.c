@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Runs of pages: the table of blocks, free runs by size, best fit, merging. All
- * of it under the lock of the arena: a shard's own, or heap_lock.
+ * Runs of pages: free runs by size, best fit, merging. All of it under the lock of
+ * the arena: a shard's own, or heap_lock.
  *
  * The runs of an arena lie next to one another without gaps, from its first page
  * to its last: what has no memory is a run of type ABSENT. The map leads to a
@@ -13,141 +13,12 @@
  * the first list that has a fitting one is at most an eighth too large, or it is
  * the best of all.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <string.h>
-
 #include "heap.h"
 
 /* Places in a page where blocks begin, those of neighbours far from each other. */
 #define SHIFT_BYTES 64u
 #define SHIFTS ((uint32_t)TMK__PAGE / SHIFT_BYTES - 1)
 #define SHIFT_STEP 5u
-
-uint8_t tmk__page_bins[512];
-uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
-
-/**
- * tmk__pages_list() - which list free runs of a size are in
- * @pages: the size
- *
- * Return: its number.
- */
-unsigned int tmk__pages_list(uint32_t pages)
-{
-	unsigned int log = 31 - (unsigned int)__builtin_clz(pages);
-
-	if (pages < 8)
-		return pages;
-	return ((log - 2) << 3) + ((pages >> (log - 3)) & 7);
-}
-
-/** tmk__pages_init() - fill in the tables of sizes, once */
-void tmk__pages_init(void)
-{
-	uint32_t i;
-
-	for (i = 8; i < TMK__ARRAY_SIZE(tmk__page_bins); i++)
-		tmk__page_bins[i] =
-			(uint8_t)(TMK__SMALL_BINS + tmk__pages_list(i) - 8);
-	for (i = 8; i < TMK__ARRAY_SIZE(tmk__page64_bins); i++)
-		tmk__page64_bins[i] = (uint8_t)(TMK__SMALL_BINS +
-						tmk__pages_list(i * 64) - 8);
-}
-
-/* Some more entries for an arena, in the order of their addresses. */
-static int entries_get(struct tmk__heap *heap, struct tmk__arena *arena)
-{
-	static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-	uint32_t i, first;
-	uint64_t want;
-	int err = 0;
-
-	/* Whoever forks has all locks that anybody takes it under. */
-	pthread_mutex_lock(&table_lock);
-	first = heap->blocks_nr;
-	want = (uint64_t)(first + TMK__ENTRIES) * sizeof(struct tmk__block);
-	if (want > heap->room.usable) {
-		tmk__calls_add(1);
-		if (tmk__fault("blocks") ||
-		    tmk__reserve_grow(&heap->room, want))
-			err = tmk__error(-ENOMEM,
-					 "no memory for the table of blocks");
-	}
-	if (!err)
-		heap->blocks_nr += TMK__ENTRIES;
-	pthread_mutex_unlock(&table_lock);
-	for (i = TMK__ENTRIES; !err && i > 0; i--) {
-		heap->blocks[first + i - 1].arena =
-			(uint8_t)(arena - heap->arenas);
-		tmk__pages_entry_free(heap, first + i - 1);
-	}
-	return err;
-}
-
-/**
- * tmk__pages_room() - have so many unused entries at hand
- * @heap: the heap
- * @arena: for which arena
- * @nr: how many
- *
- * Return: 0, or -ENOMEM with a sentence.
- */
-int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
-		    unsigned int nr)
-{
-	uint32_t index = arena->unused;
-
-	while (index && nr) {
-		index = heap->blocks[index].next;
-		nr--;
-	}
-	return nr ? entries_get(heap, arena) : 0;
-}
-
-/**
- * tmk__pages_entry() - take an unused entry; tmk__pages_room() saw that there is
- * @heap: the heap
- * @arena: for which arena
- *
- * Return: its number.
- */
-uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena)
-{
-	uint32_t index = arena->unused;
-	struct tmk__block *block = &heap->blocks[index];
-
-	arena->unused = block->next;
-	memset(block, 0, sizeof(*block));
-	block->arena = (uint8_t)(arena - heap->arenas);
-	return index;
-}
-
-/**
- * tmk__pages_entry_free() - an entry is not used any more
- * @heap: the heap
- * @index: its number
- */
-void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-
-	block->type = TMK__RUN_NONE;
-	block->page = UINT32_MAX;
-	block->next = arena->unused;
-	arena->unused = index;
-}
-
-static void map_set(struct tmk__heap *heap, uint32_t page, uint32_t index)
-{
-	atomic_store_explicit(&heap->map[page], index, memory_order_relaxed);
-}
-
-static uint32_t map_get(const struct tmk__heap *heap, uint32_t page)
-{
-	return atomic_load_explicit(&heap->map[page], memory_order_relaxed);
-}
 
 /* A run that its type, place and size are known of: list and map it. */
 static void run_insert(struct tmk__heap *heap, uint32_t index)
@@ -167,8 +38,8 @@ static void run_insert(struct tmk__heap *heap, uint32_t index)
 	if (*head)
 		heap->blocks[*head].prev = index;
 	*head = index;
-	map_set(heap, block->page, index);
-	map_set(heap, block->page + block->pages - 1, index);
+	tmk__map_set(heap, block->page, index);
+	tmk__map_set(heap, block->page + block->pages - 1, index);
 }
 
 static void run_remove(struct tmk__heap *heap, uint32_t index)
@@ -205,7 +76,7 @@ static uint32_t neighbour(const struct tmk__heap *heap,
 	if (right ? page == arena->first + arena->pages :
 		    block->page == arena->first)
 		return 0;
-	index = map_get(heap, page);
+	index = tmk__map_get(heap, page);
 	return heap->blocks[index].type == type ? index : 0;
 }
 
@@ -224,8 +95,8 @@ static void run_change(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		run_insert(heap, index);
 		return;
 	}
-	map_set(heap, page, index);
-	map_set(heap, page + pages - 1, index);
+	tmk__map_set(heap, page, index);
+	tmk__map_set(heap, page + pages - 1, index);
 }
 
 /*
@@ -414,8 +285,8 @@ uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 	block_size(block);
 	atomic_store_explicit(&block->states[0], TMK__GONE,
 			      memory_order_relaxed);
-	map_set(heap, page, index);
-	map_set(heap, page + pages - 1, index);
+	tmk__map_set(heap, page, index);
+	tmk__map_set(heap, page + pages - 1, index);
 	return index;
 }
 
@@ -455,8 +326,8 @@ void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 	run_remove(heap, index);
 	run_cut(heap, index, page, pages);
 	heap->blocks[index].type = TMK__RUN_PIECE;
-	map_set(heap, page, index);
-	map_set(heap, page + pages - 1, index);
+	tmk__map_set(heap, page, index);
+	tmk__map_set(heap, page + pages - 1, index);
 }
 
 /**
@@ -530,7 +401,7 @@ uint32_t tmk__pages_near(const struct tmk__heap *heap,
 {
 	if (page >= arena->first + arena->pages)
 		return 0;
-	return map_get(heap, page);
+	return tmk__map_get(heap, page);
 }
 
 /**
@@ -556,7 +427,7 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	tmk__pages_entry_free(heap, near);
 	block->pages = pages;
 	block_size(block);
-	map_set(heap, block->page + pages - 1, index);
+	tmk__map_set(heap, block->page + pages - 1, index);
 	return true;
 }
 
@@ -578,7 +449,7 @@ void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 	rest->pages = block->pages - pages;
 	block->pages = pages;
 	block_size(block);
-	map_set(heap, block->page + pages - 1, index);
+	tmk__map_set(heap, block->page + pages - 1, index);
 	tmk__pages_free(heap, new, false, tmk__heap_now());
 }
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 int tmk_alloc_usable_bytes(size_t *out, const void *ptr)
 {

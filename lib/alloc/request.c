@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 /* Pages of a block that may begin within one: one more is little beside them. */
 #define SHIFT_FROM 32u
@@ -160,11 +160,10 @@ static int alloc_held(void **out, struct tmk__heap *heap,
 		return err;
 	if (!pages)
 		pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	tmk__tcache_miss(pages, TMK__ALL);
+	tmk__keep_miss(pages, TMK__ALL);
 	index = tmk__pages_alloc(heap, arena, pages, req->align);
 	/* Objects that the thread keeps may be in the way of a block. */
-	if (!index && tmk__tcache_flush_own() &&
-	    !tmk__pages_room(heap, arena, 2))
+	if (!index && tmk__keep_flush_own() && !tmk__pages_room(heap, arena, 2))
 		index = tmk__pages_alloc(heap, arena, pages, req->align);
 	if (!index && req->pages)
 		index = tmk__stitch_take(heap, arena, pages, req->align);
@@ -321,7 +320,7 @@ static void *shard_block(struct tmk__heap *heap, unsigned int shard,
 	struct tmk__arena *arena = &heap->arenas[shard];
 	uint32_t index = 0;
 
-	tmk__tcache_miss(req->pages, shard);
+	tmk__keep_miss(req->pages, shard);
 	if (req->pages >= SHIFT_FROM)
 		index = tmk__pages_alloc(heap, arena, req->pages + 1, 1);
 	if (index)
@@ -344,7 +343,7 @@ static void *shard_object(struct tmk__heap *heap, unsigned int shard,
 	if (data)
 		return data;
 	pages = tmk__slab_pages(tmk__slab_bins[(req->bytes + 63) / 64]);
-	tmk__tcache_miss(pages, shard);
+	tmk__keep_miss(pages, shard);
 	index = tmk__pages_alloc(heap, arena, pages, 1);
 	return index ? object_take(heap, arena, req, index, false) : NULL;
 }
@@ -378,7 +377,7 @@ static void *serve_shard(size_t bytes)
 	}
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))
-		tmk__tcache_foreign(cache, TMK__BIN_NONE);
+		tmk__keep_foreign(cache, TMK__BIN_NONE);
 	tmk__shard_waited(cache, waited);
 	return data;
 }

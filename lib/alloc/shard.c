@@ -17,7 +17,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
-#include "heap.h"
+#include "tcache.h"
 
 /* A wait counts so many locks that there was none at. */
 #define WAIT 32u

@@ -32,16 +32,6 @@
 /* A block may be so much larger than what was asked for. */
 #define LARGER 8u
 
-static uint32_t map_get(const struct tmk__heap *heap, uint32_t page)
-{
-	return atomic_load_explicit(&heap->map[page], memory_order_relaxed);
-}
-
-static void map_set(struct tmk__heap *heap, uint32_t page, uint32_t index)
-{
-	atomic_store_explicit(&heap->map[page], index, memory_order_relaxed);
-}
-
 static struct tmk__arena *arena_of(struct tmk__heap *heap,
 				   const struct tmk__block *block)
 {
@@ -54,21 +44,16 @@ static uint32_t part_begin(const struct tmk__heap *heap,
 	return arena->first + arena->pages + nr * tmk__stitch_part(heap, arena);
 }
 
-static void *page_address(const struct tmk__heap *heap, uint32_t page)
-{
-	return heap->base + ((uint64_t)page << TMK__PAGE_SHIFT);
-}
-
 /* The stitch is no more, and nothing that it maps is kept by it. */
 static void dissolve(struct tmk__heap *heap, struct tmk__arena *arena,
 		     struct tmk__stitch *stitch)
 {
 	struct tmk__block *block = &heap->blocks[stitch->block];
 
-	map_set(heap, block->page, 0);
-	map_set(heap, block->page + block->pages - 1, 0);
+	tmk__map_set(heap, block->page, 0);
+	tmk__map_set(heap, block->page + block->pages - 1, 0);
 	/* Where that fails, what is mapped next in that place undoes it. */
-	(void)tmk__region_unalias(page_address(heap, block->page),
+	(void)tmk__region_unalias(tmk__page_address(heap, block->page),
 				  (uint64_t)block->pages << TMK__PAGE_SHIFT);
 	block->objects = 0;
 	tmk__pages_entry_free(heap, stitch->block);
@@ -98,7 +83,7 @@ static uint32_t run_of(const struct tmk__heap *heap,
 		       const struct tmk__arena *arena,
 		       const struct tmk__piece *piece)
 {
-	uint32_t index = map_get(heap, piece->run);
+	uint32_t index = tmk__map_get(heap, piece->run);
 	const struct tmk__block *run = &heap->blocks[index];
 	unsigned int list = tmk__pages_list(piece->pages);
 
@@ -138,7 +123,8 @@ static void pieces_free(struct tmk__heap *heap,
 	const struct tmk__piece *piece = stitch->pieces;
 
 	for (; piece < stitch->pieces + stitch->pieces_nr; piece++)
-		tmk__pages_free(heap, map_get(heap, piece->page), false, now);
+		tmk__pages_free(heap, tmk__map_get(heap, piece->page), false,
+				now);
 }
 
 /* The region that a page is in; under grow_lock. */
@@ -169,7 +155,7 @@ static int piece_map(const struct tmk__heap *heap,
 					(uint64_t)(page - region->page)
 						<< TMK__PAGE_SHIFT,
 					(uint64_t)nr << TMK__PAGE_SHIFT,
-					page_address(heap, to));
+					tmk__page_address(heap, to));
 	}
 	return err;
 }
@@ -246,8 +232,8 @@ static uint32_t block_make(struct tmk__heap *heap, struct tmk__arena *arena,
 	block->begin = (uint64_t)block->page << TMK__PAGE_SHIFT;
 	block->objects = (uint8_t)(nr + 1);
 	tmk__pages_size(block, pages);
-	map_set(heap, block->page, index);
-	map_set(heap, block->page + pages - 1, index);
+	tmk__map_set(heap, block->page, index);
+	tmk__map_set(heap, block->page + pages - 1, index);
 	return index;
 }
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) 2026 the tmk authors */
+/*
+ * What each thread keeps for itself: tcache.c has the caches and who may look at
+ * them, keep.c what is in them and for how long, alloc.c the way in and out.
+ */
+#ifndef TMK_ALLOC_TCACHE_H
+#define TMK_ALLOC_TCACHE_H
+
+#include "heap.h"
+
+/**
+ * struct tmk__bin - what a thread keeps of a size
+ * @count: bytes of @slots in use; four bytes, because a processor forwards those to
+ *	the next load at once and single ones late
+ * @max: how many bytes it may; 0 for large blocks until it has one of that size, and
+ *	while none are kept
+ * @misses: the thread's, when @would was last right; from here on is where struct
+ *	tmk__tcache has @busy in another page
+ * @would: of large blocks, while none are kept: how many there would be
+ * @listed: it is one of @open in struct tmk__tcache
+ * @taken: how often something was taken since it was last looked at
+ * @slots: the last one freed on top
+ */
+struct tmk__bin {
+	uint32_t count;
+	uint32_t max;
+	uint16_t misses;
+	uint8_t would;
+	bool listed;
+	uint32_t taken;
+	struct tmk__slot slots[TMK__KEEP];
+};
+_Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
+
+/**
+ * struct tmk__tcache - what a thread keeps for itself
+ * @bins: free blocks and objects; the last one is for those that it does not keep
+ * @next: all caches
+ * @balance: bytes that came from the heap less those that went there. What is
+ *	not here of them the program has, so that handing out and taking back need
+ *	not be counted. Below 0 where blocks come from other threads
+ * @used: there is a thread that has it
+ * @number: from 1
+ * @shut: it keeps no large blocks
+ * @misses: how often there was none to take
+ * @taken: how often there was one, since it was last decided whether to keep them
+ * @lost: how many were in the way of others meanwhile, and went back
+ * @asked: how often something was missing since all was emptied for it
+ * @emptied: how often in a row that was soon after the last time
+ * @shard: where the thread allocates from
+ * @waits: how much it waited for that lately
+ * @foreign: shards that something is to go back to, a bit for each
+ * @open_nr: how many of @open there are
+ * @open: the bins of large blocks that it has had some of
+ * @apart: so that no slot is a whole number of pages from @busy: a processor
+ *	takes a load for one of what was just stored there, and waits
+ * @busy: the thread is looking at it
+ * @stop: it may not: somebody else is, or nobody keeps anything at present
+ */
+struct tmk__tcache {
+	struct tmk__bin bins[TMK__BINS + 1];
+	struct tmk__tcache *next;
+	int64_t balance;
+	bool used;
+	bool shut;
+	uint16_t number;
+	uint16_t misses;
+	uint16_t taken;
+	uint16_t lost;
+	uint32_t asked;
+	uint32_t emptied;
+	uint8_t shard;
+	uint32_t waits;
+	uint32_t foreign;
+	uint8_t open_nr;
+	uint8_t open[TMK__LARGE_BINS];
+	uint8_t apart[350];
+	_Atomic uint32_t busy;
+	_Atomic uint32_t stop;
+};
+_Static_assert(offsetof(struct tmk__tcache, busy) % 512 ==
+		       offsetof(struct tmk__bin, misses),
+	       "apart from the slots");
+
+/* tcache.c */
+struct tmk__tcache *tmk__tcache_get(void);
+void tmk__tcache_stop(void);
+void tmk__tcache_go(void);
+void tmk__tcache_flush_all(void);
+bool tmk__tcache_collect(void);
+void tmk__tcache_child(void);
+void tmk__tcache_mode(bool stopped);
+void tmk__tcache_count(unsigned int purpose, int64_t bytes);
+void tmk__tcache_live(int64_t *live);
+
+extern __thread struct tmk__tcache *tmk__tcache
+	__attribute__((tls_model("initial-exec")));
+
+/* keep.c */
+void tmk__keep_begin(struct tmk__tcache *cache);
+void tmk__keep_flush(struct tmk__tcache *cache);
+bool tmk__keep_starved(const struct tmk__tcache *cache);
+bool tmk__keep_flush_own(void);
+void tmk__keep_miss(uint32_t pages, unsigned int shard);
+void tmk__keep_foreign(struct tmk__tcache *cache, unsigned int bin);
+bool tmk__keep_room(struct tmk__tcache *cache, unsigned int bin,
+		    unsigned int shard);
+
+/* shard.c */
+void tmk__shard_join(struct tmk__tcache *cache);
+void tmk__shard_leave(const struct tmk__tcache *cache);
+void tmk__shard_waited(struct tmk__tcache *cache, bool waited);
+
+/* The arena of a block or an object, of which nothing else need be known. */
+static inline unsigned int tmk__slot_arena(const struct tmk__slot *slot)
+{
+	const struct tmk__block *blocks = tmk__heap->blocks;
+	size_t at = (size_t)((const char *)slot->state - (const char *)blocks);
+
+	return blocks[at / sizeof(*blocks)].arena;
+}
+
+/* Of something kept in a bin of blocks. */
+static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
+{
+	return (struct tmk__block *)(void *)((char *)slot->state -
+					     offsetof(struct tmk__block,
+						      states));
+}
+
+static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
+{
+	return bin->count / (unsigned int)sizeof(struct tmk__slot);
+}
+
+/* There is room for it. */
+static inline void tmk__bin_push(struct tmk__bin *bin,
+				 const struct tmk__slot *slot)
+{
+	bin->slots[tmk__bin_nr(bin)] = *slot;
+	bin->count += sizeof(*slot);
+}
+
+/* Which bin of a thread's cache serves blocks of a size, at most the largest. */
+static inline unsigned int tmk__pages_bin(size_t pages)
+{
+	if (__builtin_expect(pages < 512, 1))
+		return tmk__page_bins[pages];
+	return tmk__page64_bins[pages >> 6];
+}
+
+#endif /* TMK_ALLOC_TCACHE_H */
