@@ -25,6 +25,11 @@
 #define SPARE_SHORT 4u
 /* Pages from which on some are had to spare: before, one more is too many. */
 #define SPARE_FROM ((UINT32_C(1) << 20) >> TMK__PAGE_SHIFT)
+/*
+ * A thread that moves to another shard is in the middle of what it does, and finds
+ * nothing there: it gets at least so much at once.
+ */
+#define SPARE_MOVED SPARE_FROM
 /* The largest region: what is free in smaller pieces goes back in such. */
 #define REGION_PAGES ((UINT32_C(64) << 20) >> TMK__PAGE_SHIFT)
 
@@ -144,6 +149,8 @@ static int place_choose(struct place *out, const struct tmk__heap *heap,
 	if (!spare)
 		return 0;
 	more = arena->held < SPARE_FROM ? 0 : arena->held / spare;
+	if (arena > heap->arenas && arena < &heap->arenas[TMK__SHARDS])
+		more = TMK__MAX(more, SPARE_MOVED);
 	more -= more % arena_grain(arena, base);
 	end = heap->blocks[out->absent].page + heap->blocks[out->absent].pages;
 	out->hi = (uint32_t)TMK__MIN(out->hi + more, end);

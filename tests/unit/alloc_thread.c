@@ -91,7 +91,8 @@ TEST(blocks_change_hands_without_system_calls)
 	}
 	calls = stats_now().backend_calls - calls;
 	TH_LOG("%llu calls", (unsigned long long)calls);
-	EXPECT_LE(calls, 200);
+	/* A few each time one of them moves to another shard; not one a round. */
+	EXPECT_LE(calls, 500);
 	atomic_store(&pipe.done, true);
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, atomic_load(&pipe.failed));
