@@ -244,6 +244,7 @@ static int heap_make(void)
 		return err;
 	}
 	if (!known) {
+		tmk__shard_begin();
 		tmk__slab_init();
 		tmk__pages_init();
 		tmk__purpose_lender(&lender);

@@ -278,6 +278,7 @@ bool tmk__shard_lock(unsigned int shard);
 void tmk__shard_unlock(unsigned int shard);
 void tmk__heap_lock(void);
 void tmk__heap_unlock(void);
+void tmk__shard_begin(void);
 
 /* table.c: under the arena's lock */
 /* Tables, because counting zeroes waits for what was in its target before. */

@@ -23,6 +23,8 @@
 #define WAIT 32u
 /* So much more waiting than that, and the thread moves. */
 #define MOVE (8 * WAIT)
+/* How often to look whether a lock is free before sleeping: some microseconds. */
+#define SPIN 200
 
 #define SHARD                                            \
 	{                                                \
@@ -37,8 +39,38 @@ static struct {
 	SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD,
 };
 static unsigned int shards_nr = 1; /* changes under heap_lock */
-static unsigned int shards_max; /* 0: not known yet */
+static unsigned int shards_max = TMK__SHARDS;
 static bool alone; /* a lock is held, and there was no need to take it */
+
+static inline void pause_a_moment(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/*
+ * It is held for less than a microsecond nearly always, and to sleep takes fifty.
+ * Return: true if somebody else had it.
+ */
+static bool lock(pthread_mutex_t *mutex)
+{
+	int i;
+
+	if (!pthread_mutex_trylock(mutex))
+		return false;
+	for (i = 0; i < SPIN; i++) {
+		pause_a_moment();
+		if (!pthread_mutex_trylock(mutex))
+			return true;
+	}
+	pthread_mutex_lock(mutex);
+	return true;
+}
 
 /**
  * tmk__shard_lock() - for the tables of one shard, and for the thread's own cache
@@ -55,10 +87,7 @@ bool tmk__shard_lock(unsigned int shard)
 		alone = true;
 		return false;
 	}
-	if (!pthread_mutex_trylock(&shards[shard].mutex))
-		return false;
-	pthread_mutex_lock(&shards[shard].mutex);
-	return true;
+	return lock(&shards[shard].mutex);
 }
 
 /** tmk__shard_unlock() - the other half */
@@ -80,9 +109,9 @@ void tmk__heap_lock(void)
 		return;
 	}
 	/* With the first one held there will not be more of them. */
-	pthread_mutex_lock(&shards[0].mutex);
+	lock(&shards[0].mutex);
 	for (i = 1; i < shards_nr; i++)
-		pthread_mutex_lock(&shards[i].mutex);
+		lock(&shards[i].mutex);
 }
 
 /** tmk__heap_unlock() - the other half */
@@ -121,15 +150,20 @@ void tmk__shard_leave(const struct tmk__tcache *cache)
 	shards[cache->shard].threads--;
 }
 
-/* Not those that this thread may use: others may be told to use others. */
-static unsigned int shards_allowed(void)
+/**
+ * tmk__shard_begin() - there is a heap from now on; under heap_lock
+ *
+ * Not when a second shard is wanted: a program may have given up files by then.
+ */
+void tmk__shard_begin(void)
 {
 	long nr;
 
 	tmk__calls_add(1);
+	/* Not those that this thread may use: others may be told to use others. */
 	nr = sysconf(_SC_NPROCESSORS_ONLN);
-	return nr < 1 ? TMK__SHARDS :
-			(unsigned int)TMK__MIN(nr, (long)TMK__SHARDS);
+	if (nr >= 1)
+		shards_max = (unsigned int)TMK__MIN(nr, (long)TMK__SHARDS);
 }
 
 /* The shard with the fewest threads. Under heap_lock. */
@@ -140,8 +174,6 @@ static unsigned int shard_choose(void)
 	for (i = 1; i < shards_nr; i++)
 		if (shards[i].threads < shards[best].threads)
 			best = i;
-	if (!shards_max)
-		shards_max = shards_allowed();
 	if (!shards[best].threads || shards_nr >= shards_max)
 		return best;
 	/* heap_lock is its lock, too. */
