@@ -19,7 +19,7 @@
 #define MORE 16u
 /* The same where so many that were made have not been made up for by being used. */
 #define MORE_IN_VAIN 2u
-#define IN_VAIN 32u
+#define IN_VAIN 8u
 /*
  * What part of what was in use a stitch has to save. A program that comes to use
  * more than ever will soon have new memory anyway.
