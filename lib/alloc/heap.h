@@ -203,6 +203,7 @@ struct tmk__choice {
  * @stitches_vain: making some costs so much more than using them again has saved
  * @stitches: them
  * @unused: list of unused entries of the table
+ * @unused_nr: how many, so that none of them need be looked at
  */
 struct tmk__arena {
 	enum tmk_kind kind;
@@ -225,6 +226,7 @@ struct tmk__arena {
 	uint32_t stitches_vain;
 	struct tmk__stitch stitches[TMK__STITCHES];
 	uint32_t unused;
+	uint32_t unused_nr;
 } __attribute__((aligned(64)));
 
 /**
@@ -286,9 +288,7 @@ extern uint8_t tmk__page_bins[512];
 extern uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
 
 void tmk__pages_init(void);
-unsigned int tmk__pages_list(uint32_t pages);
-int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
-		    unsigned int nr);
+int tmk__pages_entries(struct tmk__heap *heap, struct tmk__arena *arena);
 uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena);
 void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
 
@@ -405,6 +405,26 @@ static inline void tmk__state_set(_Atomic uint8_t *state, unsigned int value)
 static inline uint64_t tmk__block_bytes(const struct tmk__block *block)
 {
 	return (uint64_t)block->room << TMK__PAGE_SHIFT;
+}
+
+/*
+ * Have so many unused entries at hand, at most TMK__ENTRIES. Return: 0, or -ENOMEM
+ * with a sentence.
+ */
+static inline int tmk__pages_room(struct tmk__heap *heap,
+				  struct tmk__arena *arena, unsigned int nr)
+{
+	return arena->unused_nr >= nr ? 0 : tmk__pages_entries(heap, arena);
+}
+
+/* Which list free runs of a size are in. */
+static inline unsigned int tmk__pages_list(uint32_t pages)
+{
+	unsigned int log = 31 - (unsigned int)__builtin_clz(pages);
+
+	if (pages < 8)
+		return pages;
+	return ((log - 2) << 3) + ((pages >> (log - 3)) & 7);
 }
 
 static inline uint32_t tmk__map_get(const struct tmk__heap *heap, uint32_t page)

@@ -13,21 +13,6 @@
 uint8_t tmk__page_bins[512];
 uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
 
-/**
- * tmk__pages_list() - which list free runs of a size are in
- * @pages: the size
- *
- * Return: its number.
- */
-unsigned int tmk__pages_list(uint32_t pages)
-{
-	unsigned int log = 31 - (unsigned int)__builtin_clz(pages);
-
-	if (pages < 8)
-		return pages;
-	return ((log - 2) << 3) + ((pages >> (log - 3)) & 7);
-}
-
 /** tmk__pages_init() - fill in the tables of sizes, once */
 void tmk__pages_init(void)
 {
@@ -41,8 +26,14 @@ void tmk__pages_init(void)
 						tmk__pages_list(i * 64) - 8);
 }
 
-/* Some more entries for an arena, in the order of their addresses. */
-static int entries_get(struct tmk__heap *heap, struct tmk__arena *arena)
+/**
+ * tmk__pages_entries() - some more entries for an arena, in the order of addresses
+ * @heap: the heap
+ * @arena: the arena
+ *
+ * Return: 0, or -ENOMEM with a sentence.
+ */
+int tmk__pages_entries(struct tmk__heap *heap, struct tmk__arena *arena)
 {
 	static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 	uint32_t i, first;
@@ -72,26 +63,6 @@ static int entries_get(struct tmk__heap *heap, struct tmk__arena *arena)
 }
 
 /**
- * tmk__pages_room() - have so many unused entries at hand
- * @heap: the heap
- * @arena: for which arena
- * @nr: how many
- *
- * Return: 0, or -ENOMEM with a sentence.
- */
-int tmk__pages_room(struct tmk__heap *heap, struct tmk__arena *arena,
-		    unsigned int nr)
-{
-	uint32_t index = arena->unused;
-
-	while (index && nr) {
-		index = heap->blocks[index].next;
-		nr--;
-	}
-	return nr ? entries_get(heap, arena) : 0;
-}
-
-/**
  * tmk__pages_entry() - take an unused entry; tmk__pages_room() saw that there is
  * @heap: the heap
  * @arena: for which arena
@@ -104,6 +75,7 @@ uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena)
 	struct tmk__block *block = &heap->blocks[index];
 
 	arena->unused = block->next;
+	arena->unused_nr--;
 	memset(block, 0, sizeof(*block));
 	block->arena = (uint8_t)(arena - heap->arenas);
 	return index;
@@ -123,4 +95,5 @@ void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index)
 	block->page = UINT32_MAX;
 	block->next = arena->unused;
 	arena->unused = index;
+	arena->unused_nr++;
 }
