@@ -183,51 +183,54 @@ struct tmk__choice {
 
 /**
  * struct tmk__arena - memory of one kind on one node
- * @kind: 0 for huge pages and base pages, as it fits
- * @flags: TMK_REGION_F_*
- * @node: NUMA node
  * @first: first page
  * @pages: address space; behind it is what stitches have
- * @held: pages that are there
- * @base_held: those in regions of base pages, where the kind is 0
- * @no_base: base pages were refused
+ * @unused: list of unused entries of the table
+ * @unused_nr: how many, so that none of them need be looked at
+ * @stitches_nr: stitches that there are
  * @bits: which lists have something
  * @lists: free runs by size
  * @absent: runs without memory
  * @slabs: slabs with a free object, by bin
+ * @kind: 0 for huge pages and base pages, as it fits
+ * @flags: TMK_REGION_F_*
+ * @node: NUMA node
+ * @held: pages that are there
+ * @base_held: those in regions of base pages, where the kind is 0
+ * @no_base: base pages were refused
+ * @growing: that was just now
  * @regions: in the order of their addresses
  * @used_peak: pages in use at most, of the times when something did not fit
- * @growing: that was just now
- * @stitches_nr: stitches that there are
  * @stitches_used: how often one was
  * @stitches_vain: making some costs so much more than using them again has saved
  * @stitches: them
- * @unused: list of unused entries of the table
- * @unused_nr: how many, so that none of them need be looked at
+ *
+ * What is looked at for each block comes first, in one line of the processor's caches.
  */
 struct tmk__arena {
-	enum tmk_kind kind;
-	uint32_t flags;
-	int32_t node;
 	uint32_t first;
 	uint32_t pages;
-	uint64_t held;
-	uint64_t base_held;
-	bool no_base;
+	uint32_t unused;
+	uint32_t unused_nr;
+	uint32_t stitches_nr;
 	uint64_t bits[(TMK__LISTS + 63) / 64];
 	uint32_t lists[TMK__LISTS];
 	uint32_t absent;
 	uint32_t slabs[TMK__SMALL_BINS];
+	enum tmk_kind kind;
+	uint32_t flags;
+	int32_t node;
+	uint64_t held;
+	uint64_t base_held;
+	bool no_base;
+	bool growing;
 	uint32_t regions;
 	uint64_t used_peak;
-	bool growing;
-	uint32_t stitches_nr;
 	uint32_t stitches_used;
 	uint32_t stitches_vain;
 	struct tmk__stitch stitches[TMK__STITCHES];
-	uint32_t unused;
-	uint32_t unused_nr;
 } __attribute__((aligned(64)));
+_Static_assert(offsetof(struct tmk__arena, lists) <= 64, "one cache line");
 
 /**
  * struct tmk__heap - a window of address space, and what is in it

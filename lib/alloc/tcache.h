@@ -37,30 +37,33 @@ _Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
  * struct tmk__tcache - what a thread keeps for itself
  * @bins: free blocks and objects; the last one is for those that it does not keep
  * @next: all caches
+ * @busy: the thread is looking at it. No slot is a whole number of pages from here: a
+ *	processor takes a load for one of what was just stored there, and waits
+ * @stop: it may not: somebody else is, or nobody keeps anything at present
  * @balance: bytes that came from the heap less those that went there. What is
  *	not here of them the program has, so that handing out and taking back need
  *	not be counted. Below 0 where blocks come from other threads
  * @used: there is a thread that has it
- * @number: from 1
  * @shut: it keeps no large blocks
+ * @number: from 1
  * @misses: how often there was none to take
  * @taken: how often there was one, since it was last decided whether to keep them
  * @lost: how many were in the way of others meanwhile, and went back
+ * @shard: where the thread allocates from
+ * @open_nr: how many of @open there are
  * @asked: how often something was missing since all was emptied for it
  * @emptied: how often in a row that was soon after the last time
- * @shard: where the thread allocates from
  * @waits: how much it waited for that lately
  * @foreign: shards that something is to go back to, a bit for each
- * @open_nr: how many of @open there are
  * @open: the bins of large blocks that it has had some of
- * @apart: so that no slot is a whole number of pages from @busy: a processor
- *	takes a load for one of what was just stored there, and waits
- * @busy: the thread is looking at it
- * @stop: it may not: somebody else is, or nobody keeps anything at present
+ *
+ * All but the bins is in one line of the processor's caches, and what is seldom used.
  */
 struct tmk__tcache {
 	struct tmk__bin bins[TMK__BINS + 1];
 	struct tmk__tcache *next;
+	_Atomic uint32_t busy;
+	_Atomic uint32_t stop;
 	int64_t balance;
 	bool used;
 	bool shut;
@@ -68,17 +71,19 @@ struct tmk__tcache {
 	uint16_t misses;
 	uint16_t taken;
 	uint16_t lost;
+	uint8_t shard;
+	uint8_t open_nr;
 	uint32_t asked;
 	uint32_t emptied;
-	uint8_t shard;
 	uint32_t waits;
 	uint32_t foreign;
-	uint8_t open_nr;
 	uint8_t open[TMK__LARGE_BINS];
-	uint8_t apart[350];
-	_Atomic uint32_t busy;
-	_Atomic uint32_t stop;
 };
+_Static_assert(offsetof(struct tmk__tcache, next) % 64 == 0 &&
+		       offsetof(struct tmk__tcache, open) -
+				       offsetof(struct tmk__tcache, next) <=
+			       64,
+	       "one cache line");
 _Static_assert(offsetof(struct tmk__tcache, busy) % 512 ==
 		       offsetof(struct tmk__bin, misses),
 	       "apart from the slots");
