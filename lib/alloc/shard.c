@@ -44,10 +44,8 @@ static bool alone; /* a lock is held, and there was no need to take it */
 
 static inline void pause_a_moment(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if __has_builtin(__builtin_ia32_pause)
 	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
 #else
 	atomic_signal_fence(memory_order_seq_cst);
 #endif
