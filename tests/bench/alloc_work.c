@@ -35,6 +35,9 @@
 #define EVENTS_MAX 4096
 #define BLOCKS_MAX 131072
 #define VARIED 10
+/* What each thread does: long enough for the scheduler to give it a processor. */
+#define PAIRS 1000000
+#define STEPS 1000
 
 static const size_t sizes[] = {
 	64,	512,	 4096,	  32768,    65536,    131072,
@@ -329,7 +332,7 @@ static void *work_pairs(void *arg)
 	long i;
 
 	(void)arg;
-	for (i = 0; i < 300000; i++) {
+	for (i = 0; i < PAIRS; i++) {
 		char *p = get(sizes[i % 9]);
 
 		*(volatile char *)p = 1;
@@ -342,7 +345,7 @@ static void *work_trace(void *arg)
 {
 	int i;
 
-	for (i = 0; i < 300; i++)
+	for (i = 0; i < STEPS; i++)
 		replay(BARE, arg, 8);
 	return NULL;
 }
