@@ -349,12 +349,12 @@ static __attribute__((noinline)) bool free_shard(void *ptr,
 {
 	unsigned int shard = block->arena, bin = TMK__BIN_NONE;
 	struct tmk__slot slot = { ptr, NULL };
-	bool done = false, waited;
+	bool done = false;
 	uint64_t bytes;
 
 	if (shard >= TMK__SHARDS)
 		return false;
-	waited = tmk__shard_lock(shard);
+	tmk__shard_lock(shard);
 	if (lookup(&slot.state, &bytes, tmk__heap, ptr) == block &&
 	    tmk__state_get(slot.state) == TMK__LIVE &&
 	    !atomic_load_explicit(&cache->stop, memory_order_relaxed)) {
@@ -371,8 +371,6 @@ static __attribute__((noinline)) bool free_shard(void *ptr,
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))
 		tmk__keep_foreign(cache, bin);
-	if (shard == cache->shard)
-		tmk__shard_waited(cache, waited);
 	return done;
 }
 

@@ -360,7 +360,7 @@ static void *serve_shard(size_t bytes)
 	struct tmk__heap *heap;
 	void *data = NULL;
 	unsigned int shard;
-	bool waited;
+	bool met;
 
 	if (!cache)
 		return NULL;
@@ -368,7 +368,7 @@ static void *serve_shard(size_t bytes)
 	if (bytes > TMK__SMALL_MAX)
 		req.pages =
 			(uint32_t)((bytes + TMK__PAGE - 1) >> TMK__PAGE_SHIFT);
-	waited = tmk__shard_lock(shard);
+	met = tmk__shard_enter(cache);
 	heap = tmk__heap;
 	arena = &heap->arenas[shard];
 	if (arena->pages && !tmk__pages_room(heap, arena, 2)) {
@@ -378,7 +378,7 @@ static void *serve_shard(size_t bytes)
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))
 		tmk__keep_foreign(cache, TMK__BIN_NONE);
-	tmk__shard_waited(cache, waited);
+	tmk__shard_met(cache, met);
 	return data;
 }
 

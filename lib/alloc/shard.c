@@ -26,15 +26,16 @@
 /* How often to look whether a lock is free before sleeping: some microseconds. */
 #define SPIN 200
 
-#define SHARD                                            \
-	{                                                \
-		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, 0 \
+#define SHARD                                                  \
+	{                                                      \
+		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, 0, NULL \
 	}
 
 /* Each in lines of its own, and the line that a processor fetches beside it. */
 static struct {
 	pthread_mutex_t mutex;
 	uint32_t threads; /* that allocate from it; under heap_lock */
+	const struct tmk__tcache *last; /* of those the last one that did */
 } __attribute__((aligned(128))) shards[TMK__SHARDS] = {
 	SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD, SHARD,
 };
@@ -181,15 +182,32 @@ static unsigned int shard_choose(void)
 }
 
 /**
- * tmk__shard_waited() - a thread has had its shard's lock; under no lock
+ * tmk__shard_enter() - take the lock of this thread's shard, to allocate
  * @cache: its cache
- * @waited: somebody else had it before
+ *
+ * Return: true if it was in the way of another one that allocates, to be told to
+ * tmk__shard_met() when the lock is let go of. Who only frees what this thread has
+ * allocated would do it wherever that is.
  */
-void tmk__shard_waited(struct tmk__tcache *cache, bool waited)
+bool tmk__shard_enter(struct tmk__tcache *cache)
+{
+	unsigned int shard = cache->shard;
+	bool met = tmk__shard_lock(shard) && shards[shard].last != cache;
+
+	shards[shard].last = cache;
+	return met;
+}
+
+/**
+ * tmk__shard_met() - the other half; under no lock
+ * @cache: its cache
+ * @met: what tmk__shard_enter() returned
+ */
+void tmk__shard_met(struct tmk__tcache *cache, bool met)
 {
 	unsigned int to;
 
-	if (!waited) {
+	if (!met) {
 		cache->waits -= cache->waits > 0;
 		return;
 	}
@@ -198,7 +216,6 @@ void tmk__shard_waited(struct tmk__tcache *cache, bool waited)
 		return;
 	tmk__heap_lock();
 	cache->waits = 0;
-	/* Alone it has met others who free what it had allocated. */
 	if (shards[cache->shard].threads > 1) {
 		to = shard_choose();
 		if (shards[to].threads + 1 < shards[cache->shard].threads) {

@@ -115,7 +115,8 @@ bool tmk__keep_room(struct tmk__tcache *cache, unsigned int bin,
 /* shard.c */
 void tmk__shard_join(struct tmk__tcache *cache);
 void tmk__shard_leave(const struct tmk__tcache *cache);
-void tmk__shard_waited(struct tmk__tcache *cache, bool waited);
+bool tmk__shard_enter(struct tmk__tcache *cache);
+void tmk__shard_met(struct tmk__tcache *cache, bool met);
 
 /* The arena of a block or an object, of which nothing else need be known. */
 static inline unsigned int tmk__slot_arena(const struct tmk__slot *slot)
