@@ -18,6 +18,7 @@
  *	stitch.c   large blocks put together from pieces that are free
  *	stitch_plan.c  when that is done, and out of which
  *	checked.c  blocks while something is checked (TMK_DEBUG)
+ *	stash.c    what one thread gives back and another fetches
  *	shard.c    what threads allocate from, each for itself, and the locks
  *	heap.c     the window of address space, fork(), counters
  *
@@ -65,6 +66,8 @@
 #define TMK__BIN_NONE TMK__BINS /* blocks that no thread keeps */
 #define TMK__SLAB_MAX 28 /* objects in a slab */
 #define TMK__ANYBODY UINT16_MAX /* for a slab's owner */
+#define TMK__STASH_BINS 73u /* of what is smaller than 160 KiB */
+#define TMK__STASH 62u /* of a size, left for others */
 #define TMK__KEEP 31u /* of a size that a thread keeps, at most */
 
 /* What a block or an object is: free, in a thread's cache, or the program's. */
@@ -181,6 +184,18 @@ struct tmk__choice {
 	uint32_t runs[TMK__PIECES];
 };
 
+/* Something in a thread's cache: where it is, and where its state is. */
+struct tmk__slot {
+	void *data;
+	_Atomic uint8_t *state;
+};
+
+/* Some of a size that one thread has given back and another may fetch. */
+struct tmk__stash {
+	uint32_t nr;
+	struct tmk__slot slots[TMK__STASH];
+};
+
 /**
  * struct tmk__arena - memory of one kind on one node
  * @first: first page
@@ -204,6 +219,8 @@ struct tmk__choice {
  * @stitches_used: how often one was
  * @stitches_vain: making some costs so much more than using them again has saved
  * @stitches: them
+ * @stashed: how many there are in @stash
+ * @stash: of a shard: what threads have given back, by size
  *
  * What is looked at for each block comes first, in one line of the processor's caches.
  */
@@ -229,6 +246,8 @@ struct tmk__arena {
 	uint32_t stitches_used;
 	uint32_t stitches_vain;
 	struct tmk__stitch stitches[TMK__STITCHES];
+	uint32_t stashed;
+	struct tmk__stash stash[TMK__STASH_BINS];
 } __attribute__((aligned(64)));
 _Static_assert(offsetof(struct tmk__arena, lists) <= 64, "one cache line");
 
@@ -254,12 +273,6 @@ struct tmk__heap {
 	uint32_t arena_pages;
 	struct tmk__arena arenas[TMK__ARENAS];
 	struct tmk__heap *older;
-};
-
-/* Something in a thread's cache: where it is, and where its state is. */
-struct tmk__slot {
-	void *data;
-	_Atomic uint8_t *state;
 };
 
 /* heap.c */

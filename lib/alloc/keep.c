@@ -72,9 +72,23 @@ static uint64_t block_give(const struct tmk__slot *slot, uint32_t now)
 	return bytes;
 }
 
+/* It goes back: where somebody else finds it if there are @more. Return: its bytes. */
+static uint64_t slot_return(unsigned int bin, const struct tmk__slot *slot,
+			    bool more, uint32_t now)
+{
+	uint64_t bytes = 0;
+
+	if (more && bin < TMK__STASH_BINS)
+		bytes = tmk__stash_put(bin, slot);
+	if (bytes)
+		return bytes;
+	return bin < TMK__SMALL_BINS ? tmk__slot_give(slot) :
+				       block_give(slot, now);
+}
+
 /*
- * Give what is longest in a bin back to the heap, all but @keep. What is of another
- * shard than @shard stays, unless that is TMK__ALL, and @foreign says so.
+ * Give what is longest in a bin back, all but @keep. What is of another shard than
+ * @shard stays, unless that is TMK__ALL, and @foreign says so.
  */
 static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 		      unsigned int keep, unsigned int shard)
@@ -96,8 +110,7 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 			slots[left++] = slots[i];
 			continue;
 		}
-		bytes += bin < TMK__SMALL_BINS ? tmk__slot_give(&slots[i]) :
-						 block_give(&slots[i], now);
+		bytes += slot_return(bin, &slots[i], keep, now);
 	}
 	cache->balance -= (int64_t)bytes;
 	if (nr > out)
@@ -194,6 +207,7 @@ bool tmk__keep_flush_own(void)
 		served += cache->bins[i].taken;
 		cache->bins[i].taken = 0;
 	}
+	any |= cache && tmk__stash_flush(cache->shard);
 	if (!any || tmk__keep_starved(cache))
 		return false;
 	served += cache->asked + cache->taken;

@@ -313,6 +313,27 @@ static int request_take(struct request *req, const struct tmk_alloc_opts *given)
 	return err ? err : request_check(req, &opts);
 }
 
+/* What another thread has given back. Return: NULL if there is nothing that does. */
+static void *fetched_take(struct tmk__tcache *cache, unsigned int shard,
+			  const struct request *req)
+{
+	unsigned int bin = req->pages ? tmk__pages_bin(req->pages) :
+					tmk__slab_bins[(req->bytes + 63) / 64];
+	struct tmk__bin *at = &cache->bins[bin];
+	struct tmk__slot slot;
+
+	if (!tmk__stash_fetch(cache, bin, shard))
+		return NULL;
+	slot = at->slots[tmk__bin_nr(at) - 1];
+	if (req->pages && tmk__slot_block(&slot)->room < req->pages)
+		return NULL;
+	at->count -= sizeof(slot);
+	if (tmk__state_get(slot.state) != TMK__CACHED)
+		return NULL;
+	tmk__state_set(slot.state, TMK__LIVE);
+	return slot.data;
+}
+
 /* A block out of a shard, under its lock. Return: NULL if there is too little. */
 static void *shard_block(struct tmk__heap *heap, unsigned int shard,
 			 struct request *req)
@@ -372,8 +393,10 @@ static void *serve_shard(size_t bytes)
 	heap = tmk__heap;
 	arena = &heap->arenas[shard];
 	if (arena->pages && !tmk__pages_room(heap, arena, 2)) {
-		data = req.pages ? shard_block(heap, shard, &req) :
-				   shard_object(heap, shard, &req);
+		data = fetched_take(cache, shard, &req);
+		if (!data)
+			data = req.pages ? shard_block(heap, shard, &req) :
+					   shard_object(heap, shard, &req);
 	}
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))

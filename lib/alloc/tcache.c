@@ -174,9 +174,12 @@ void tmk__tcache_go(void)
 static void flush_all(void)
 {
 	struct tmk__tcache *cache;
+	unsigned int shard;
 
 	for (cache = caches; cache; cache = cache->next)
 		tmk__keep_flush(cache);
+	for (shard = 0; tmk__heap && shard < TMK__SHARDS; shard++)
+		tmk__stash_flush(shard);
 }
 
 /** tmk__tcache_flush_all() - empty every thread's cache; under heap_lock */

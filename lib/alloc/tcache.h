@@ -112,6 +112,12 @@ void tmk__keep_foreign(struct tmk__tcache *cache, unsigned int bin);
 bool tmk__keep_room(struct tmk__tcache *cache, unsigned int bin,
 		    unsigned int shard);
 
+/* stash.c: under the shard's lock */
+uint64_t tmk__stash_put(unsigned int bin, const struct tmk__slot *slot);
+bool tmk__stash_fetch(struct tmk__tcache *cache, unsigned int bin,
+		      unsigned int shard);
+bool tmk__stash_flush(unsigned int shard);
+
 /* shard.c */
 void tmk__shard_join(struct tmk__tcache *cache);
 void tmk__shard_leave(const struct tmk__tcache *cache);
@@ -133,6 +139,14 @@ static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
 	return (struct tmk__block *)(void *)((char *)slot->state -
 					     offsetof(struct tmk__block,
 						      states));
+}
+
+/* How large something is that is kept in a bin. */
+static inline uint64_t tmk__slot_bytes(unsigned int bin,
+				       const struct tmk__slot *slot)
+{
+	return bin < TMK__SMALL_BINS ? tmk__slab_size(bin) :
+				       tmk__block_bytes(tmk__slot_block(slot));
 }
 
 static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)

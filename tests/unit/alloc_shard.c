@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "alloc/heap.h"
+
 #define LARGE (512 << 10)
 #define MANY 48
 #define FAR ((uintptr_t)1 << 29) /* closer than that is the same shard */
@@ -216,6 +218,121 @@ TEST_TIMEOUT(what_is_free_in_another_shard_is_had_before_a_refusal, 60)
 	join(&pair, thread);
 	EXPECT_EQ(0, tmk_close());
 	EXPECT_TRUE(all_zero());
+}
+
+/* Blocks of one thread that another one frees, and then stays. */
+#define GIVEN 64
+#define SMALL ((size_t)64 << 10)
+
+struct gift {
+	void *blocks[GIVEN];
+	atomic_int step;
+	atomic_int failed;
+};
+
+static void *taker(void *arg)
+{
+	struct gift *gift = arg;
+	int i;
+
+	for (i = 0; i < GIVEN; i++)
+		if (tmk_free(gift->blocks[i]))
+			atomic_fetch_add(&gift->failed, 1);
+	atomic_store(&gift->step, 1);
+	while (atomic_load(&gift->step) < 2)
+		sched_yield();
+	return NULL;
+}
+
+static bool was_given(const struct gift *gift, const void *p)
+{
+	int i;
+
+	for (i = 0; i < GIVEN; i++)
+		if (gift->blocks[i] == p)
+			return true;
+	return false;
+}
+
+static uint32_t stashed(void)
+{
+	return tmk__heap->arenas[0].stashed;
+}
+
+static void give(struct gift *gift, pthread_t *thread)
+{
+	int i;
+
+	for (i = 0; i < GIVEN; i++)
+		ASSERT_EQ(0, tmk_alloc(&gift->blocks[i], SMALL, NULL));
+	ASSERT_EQ(0, pthread_create(thread, NULL, taker, gift));
+	while (!atomic_load(&gift->step))
+		sched_yield();
+	EXPECT_EQ(0, atomic_load(&gift->failed));
+	EXPECT_EQ(0, stats_now().by_use[TMK_USE_GENERAL].current);
+	EXPECT_GE(stashed(), 16);
+}
+
+TEST(what_one_thread_frees_another_fetches)
+{
+	static struct gift gift;
+	pthread_t thread;
+	void *again[16];
+	uint64_t before;
+	uint32_t had;
+	int i;
+
+	give(&gift, &thread);
+	before = held();
+	had = stashed();
+	for (i = 0; i < 16; i++) {
+		ASSERT_EQ(0, tmk_alloc(&again[i], SMALL, NULL));
+		EXPECT_TRUE(was_given(&gift, again[i]));
+		memset(again[i], i, SMALL);
+		/* With the first of them, as many as the thread may keep. */
+		if (!i) {
+			EXPECT_LE(stashed(), had - 16);
+			had = stashed();
+		}
+	}
+	EXPECT_EQ(had, stashed());
+	EXPECT_EQ(before, held());
+	EXPECT_EQ(16 * SMALL, stats_now().by_use[TMK_USE_GENERAL].current);
+	for (i = 0; i < 16; i++) {
+		EXPECT_EQ(i, *(unsigned char *)again[i]);
+		EXPECT_EQ(0, tmk_free(again[i]));
+	}
+	EXPECT_EQ(-EALREADY, tmk_free(again[0]));
+	atomic_store(&gift.step, 2);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
+/* Nor is it lost to anybody who needs other blocks, or to the kernel. */
+TEST(what_nobody_fetches_is_there_for_others)
+{
+	static struct gift gift;
+	pthread_t thread;
+	uint64_t before;
+	void *p;
+
+	give(&gift, &thread);
+	before = held();
+	ASSERT_EQ(0, tmk_alloc(&p, before - MIB, NULL));
+	EXPECT_EQ(before, held());
+	EXPECT_EQ(0, stashed());
+	EXPECT_EQ(0, tmk_free(p));
+	atomic_store(&gift.step, 2);
+	pthread_join(thread, NULL);
+	memset(&gift, 0, sizeof(gift));
+	give(&gift, &thread);
+	EXPECT_LT(0, tmk_trim(0));
+	EXPECT_EQ(0, stashed());
+	EXPECT_TRUE(all_zero());
+	atomic_store(&gift.step, 2);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, tmk_close());
 }
 
 /* A queue from each of two threads to the other. */
