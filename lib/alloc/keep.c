@@ -72,13 +72,13 @@ static uint64_t block_give(const struct tmk__slot *slot, uint32_t now)
 	return bytes;
 }
 
-/* It goes back: where somebody else finds it if there are @more. Return: its bytes. */
+/* It goes back, @lend where somebody else finds it. Return: its bytes. */
 static uint64_t slot_return(unsigned int bin, const struct tmk__slot *slot,
-			    bool more, uint32_t now)
+			    bool lend, uint32_t now)
 {
 	uint64_t bytes = 0;
 
-	if (more && bin < TMK__STASH_BINS)
+	if (lend && bin < TMK__STASH_BINS)
 		bytes = tmk__stash_put(bin, slot);
 	if (bytes)
 		return bytes;
@@ -110,7 +110,9 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 			slots[left++] = slots[i];
 			continue;
 		}
-		bytes += slot_return(bin, &slots[i], keep, now);
+		bytes += slot_return(bin, &slots[i],
+				     keep && tmk__shard_is_anothers(of, cache),
+				     now);
 	}
 	cache->balance -= (int64_t)bytes;
 	if (nr > out)

@@ -199,7 +199,19 @@ bool tmk__shard_enter(struct tmk__tcache *cache)
 }
 
 /**
- * tmk__shard_met() - the other half; under no lock
+ * tmk__shard_is_anothers() - does somebody else allocate there? Under its lock
+ * @shard: its number
+ * @cache: this thread's
+ *
+ * Return: true if the last one that did is not this thread.
+ */
+bool tmk__shard_is_anothers(unsigned int shard, const struct tmk__tcache *cache)
+{
+	return shards[shard].last && shards[shard].last != cache;
+}
+
+/**
+ * tmk__shard_met() - after tmk__shard_enter(); under no lock
  * @cache: its cache
  * @met: what tmk__shard_enter() returned
  */

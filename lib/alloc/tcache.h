@@ -122,6 +122,8 @@ bool tmk__stash_flush(unsigned int shard);
 void tmk__shard_join(struct tmk__tcache *cache);
 void tmk__shard_leave(const struct tmk__tcache *cache);
 bool tmk__shard_enter(struct tmk__tcache *cache);
+bool tmk__shard_is_anothers(unsigned int shard,
+			    const struct tmk__tcache *cache);
 void tmk__shard_met(struct tmk__tcache *cache, bool met);
 
 /* The arena of a block or an object, of which nothing else need be known. */
