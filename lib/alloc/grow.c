@@ -360,9 +360,8 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 	uint32_t spare = collected ? SPARE : SPARE_SHORT;
 	struct tmk__error_state before;
 	struct place place;
-	bool tried = false;
 	uint32_t most;
-	int attempt = 0, err = 0;
+	int attempt = 0, tried = 0, err = 0;
 
 	tmk__error_save(&before);
 	for (;;) {
@@ -376,18 +375,20 @@ static int grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 		/* Not again and again: the threads there would lack it next. */
 		if (!*out && (collected || attempt))
 			*out = other_shard(heap, arena, pages, align);
-		if (!*out && attempt == 2 &&
-		    tmk__stitch_can(heap, arena, pages, align))
-			*out = stitch(heap, arena, device, pages, UINT32_MAX);
 		if (*out)
 			return 0;
 		err = place_choose(&place, heap, arena, pages, align,
 				   attempt ? 0 : spare);
 		if (err)
 			return err;
-		most = tried ? 0 : too_much(&place, heap, arena, pages, align);
-		if (most) {
-			tried = true;
+		if (attempt < 2)
+			most = too_much(&place, heap, arena, pages, align);
+		else
+			most = tmk__stitch_can(heap, arena, pages, align) ?
+				       UINT32_MAX :
+				       0;
+		if (most && tried < 1 + attempt / 2) {
+			tried = 1 + attempt / 2;
 			*out = stitch(heap, arena, device, pages, most);
 			if (*out)
 				return 0;
