@@ -348,7 +348,7 @@ int tmk__grow(uint32_t *out, struct tmk__heap *heap, struct tmk__arena *arena,
 uint64_t tmk__trim_all(uint32_t age_ms);
 uint64_t tmk__trim_locked(uint32_t age_ms);
 
-/* stitch_plan.c: under the arena's lock */
+/* stitch_plan.c: under heap_lock */
 uint32_t tmk__stitch_space(const struct tmk__arena *arena, uint32_t pages);
 void tmk__stitch_look(const struct tmk__heap *heap, struct tmk__arena *arena,
 		      uint32_t pages);

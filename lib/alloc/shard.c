@@ -5,9 +5,9 @@
  * the same time need not wait for each other. Each is an arena and a lock.
  *
  * All threads begin in the first one, because memory that is free in one shard does
- * nothing for those in another. A thread that keeps meeting others at its shard's
- * lock moves to the shard with the fewest threads, and what it allocated before goes
- * back to where it came from. There are no more shards than processors.
+ * nothing for those in another. A thread that keeps meeting others that allocate at
+ * its shard's lock moves to the shard with the fewest threads, and what it allocated
+ * before goes back to where it came from. There are no more shards than processors.
  *
  * heap_lock is the locks of all shards, taken in order. So whoever holds one of them
  * keeps out all that is done under heap_lock.

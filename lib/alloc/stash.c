@@ -4,9 +4,12 @@
  * What a thread has too much of another one may lack: where one allocates what
  * another frees, the one's cache is always full and the other's always empty. What
  * the one gives back of small and middling sizes lies in its shard for a while, as it
- * is, and whoever lacks that size there fetches all of it at once. So neither is it
- * merged with its neighbours only to be cut off again, nor is the lock taken for each
- * (Bonwick and Adams, Magazines and Vmem, USENIX 2001).
+ * is, and whoever lacks that size there fetches as many at once as it may keep. So
+ * neither are they merged with their neighbours only to be cut off again, nor is the
+ * lock taken for each (Bonwick and Adams, Magazines and Vmem, USENIX 2001).
+ *
+ * Not where the thread that gives back allocates itself: what it has too much of would
+ * only be in the way of larger blocks.
  *
  * It is free, and charged as such; before more memory is got, or something goes back
  * to the kernel, it goes back to the heap. All of it under the shard's lock.

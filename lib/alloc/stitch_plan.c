@@ -3,7 +3,7 @@
 /*
  * When a block is stitched (stitch.c), and out of what: where it would otherwise
  * need more memory than the most that was in use, and a little, and that saves a
- * good part of it. All of it under heap_lock.
+ * good part of it. All of it under heap_lock, since it is part of getting memory.
  *
  * A program whose steps are all different would make one stitch after the other.
  * So they are counted against those that are used again, and if it is in vain the
