@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "alloc/heap.h"
+#include "alloc/tcache.h"
 
 #define LARGE (512 << 10)
 #define MANY 48
@@ -401,6 +401,50 @@ TEST_TIMEOUT(blocks_go_back_to_where_they_came_from, 120)
 	tmk_trim(0);
 	EXPECT_TRUE(all_zero());
 	EXPECT_EQ(0, tmk_close());
+}
+
+/* Blocks that only the first allocates and only the second frees. */
+static void *drain(void *arg)
+{
+	struct swap *s = arg;
+	unsigned int i;
+	void *p;
+
+	stay(1);
+	for (i = 0; !atomic_load(&s->done); i++) {
+		p = atomic_exchange(&s->queue[0][i % QUEUE], NULL);
+		if (p && tmk_free(p))
+			atomic_fetch_add(&s->failed, 1);
+	}
+	return NULL;
+}
+
+/* It would be in the way wherever the first one allocates. */
+TEST_TIMEOUT(who_only_frees_drives_nobody_away, 60)
+{
+	int i, rounds = SANITIZED ? 20000 : 300000;
+	static struct swap s;
+	pthread_t thread;
+	void *p;
+
+	if (processors() < 2)
+		SKIP(return, "one processor");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, drain, &s));
+	stay(0);
+	for (i = 0; i < rounds; i++) {
+		ASSERT_EQ(0, tmk_alloc(&p, LARGE / 8 * (8 + i * 5 % 23), NULL));
+		p = atomic_exchange(&s.queue[0][i % QUEUE], p);
+		if (p)
+			EXPECT_EQ(0, tmk_free(p));
+		EXPECT_EQ(0, tmk__tcache->shard);
+	}
+	atomic_store(&s.done, 1);
+	pthread_join(thread, NULL);
+	for (i = 0; i < QUEUE; i++)
+		EXPECT_EQ(0, tmk_free(atomic_load(&s.queue[0][i])));
+	EXPECT_EQ(0, atomic_load(&s.failed));
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
 }
 
 TEST_HARNESS_MAIN
