@@ -482,7 +482,7 @@ TEST(several_threads)
 	}
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if ASAN
 static void read_after_free(void)
 {
 	volatile char *p = have_one(700);

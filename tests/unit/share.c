@@ -134,6 +134,8 @@ TEST(fork_while_threads_are_busy)
 	pthread_t threads[2];
 	int i;
 
+	if (!CHILD_MAY_MALLOC)
+		SKIP(return, NO_MALLOC_IN_CHILD);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn,
 					    (void *)(uintptr_t)i));

@@ -18,16 +18,11 @@
 
 #include <tmk/tmk.h>
 
+#include "../harness/sanitize.h"
 #include "internal.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define NOBODY 65534
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 /* A path below /tmp that is the test's own, made as a file or as a directory. */
 #define TEMP_PATH 32

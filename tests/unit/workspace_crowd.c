@@ -390,7 +390,7 @@ TEST_TIMEOUT(fork_in_the_midst_of_it, 180)
 	EXPECT_EQ(0, tmk_workspace_destroy(ws));
 }
 
-#ifndef __SANITIZE_THREAD__
+#if !TSAN
 static struct tmk_tensor *latest;
 
 static void *cycle_on(void *arg)

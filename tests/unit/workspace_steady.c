@@ -17,21 +17,11 @@
 
 #include <tmk/tmk.h>
 
+#include "../harness/sanitize.h"
 #include "../harness/tap.h"
 #include "seccomp.h"
 
 #define CYCLES 1000
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 static unsigned long mallocs;
 

@@ -12,13 +12,8 @@
 
 #include <tmk/tmk.h>
 
+#include "../harness/sanitize.h"
 #include "../harness/tap.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 
 static const int64_t shape[2] = { 4, 6 };
 
@@ -435,6 +430,8 @@ TEST(fork_while_other_threads_work)
 	void *ret;
 	pid_t pid;
 
+	if (!CHILD_MAY_MALLOC)
+		SKIP(return, NO_MALLOC_IN_CHILD);
 	__atomic_store_n(&forking, 1, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, NULL));
 	for (i = 0; i < 50; i++) {
