@@ -13,8 +13,10 @@
 #include "alloc/tcache.h"
 
 #define LARGE (512 << 10)
+#define SMALL ((size_t)64 << 10)
 #define MANY 48
-#define FAR ((uintptr_t)1 << 29) /* closer than that is the same shard */
+#define MEETINGS 500 /* some do without a wait: the second one comes too late */
+#define FAR ((ptrdiff_t)1 << 29) /* closer than that is the same shard */
 
 static unsigned int processors(void)
 {
@@ -42,93 +44,115 @@ static int churn(int rounds)
 	return err;
 }
 
-/* Two threads, and where each of them allocates. */
+/* Two threads, of which the second is made to allocate apart from the first. */
 struct pair {
-	atomic_bool apart;
-	atomic_int ready;
+	atomic_int turn; /* times that the first has stood at the lock */
+	atomic_int done; /* times that the second has allocated meanwhile */
 	atomic_int failed;
-	_Atomic(char *) at[2];
+	_Atomic(char *) at; /* the second's latest block */
+	atomic_bool apart;
+	void *met[MEETINGS]; /* of the first */
+	void (*then)(struct pair *pair); /* of the second */
+	/* For hold_every_other() */
+	atomic_bool ready;
 	atomic_bool over;
-	void *blocks[MANY]; /* of the second, while it waits for @over */
+	void *blocks[MANY];
+	/* For swap_with_first() */
+	struct swap *swap;
 };
 
-static bool far(struct pair *pair)
+static bool far(const char *a, const char *b)
 {
-	uintptr_t a = (uintptr_t)atomic_load(&pair->at[0]);
-	uintptr_t b = (uintptr_t)atomic_load(&pair->at[1]);
-
-	return a && b && (a > b ? a - b : b - a) > FAR;
+	return (a > b ? a - b : b - a) > FAR;
 }
 
-/* On the first or second processor: on one they would take turns. */
-static void stay(int nr)
+/* Have the first one in the way each time that it allocates. */
+static void second_meets(struct pair *pair)
 {
-	cpu_set_t all, one;
-	int cpu, at = 0;
+	void *blocks[MEETINGS];
+	int nr = 0;
 
-	if (sched_getaffinity(0, sizeof(all), &all))
-		return;
-	CPU_ZERO(&one);
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &all) && at++ == nr)
-			CPU_SET(cpu, &one);
-	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
-}
-
-/* Allocate until both do it apart, or for ten seconds. */
-static void until_apart(struct pair *pair, int me)
-{
-	time_t end = time(NULL) + 10;
-	void *p;
-
-	stay(me);
-	atomic_fetch_add(&pair->ready, 1);
-	while (atomic_load(&pair->ready) < 2)
-		sched_yield();
-	while (!atomic_load(&pair->apart) && time(NULL) < end) {
-		if (churn(100) || tmk_alloc(&p, LARGE, NULL)) {
-			atomic_fetch_add(&pair->failed, 1);
-			return;
+	while (!atomic_load(&pair->apart)) {
+		if (atomic_load(&pair->turn) == nr) {
+			sched_yield();
+			continue;
 		}
-		atomic_store(&pair->at[me], p);
-		if (far(pair))
-			atomic_store(&pair->apart, true);
-		tmk_free(p);
+		if (tmk_alloc(&blocks[nr], SMALL, NULL)) {
+			atomic_fetch_add(&pair->failed, 1);
+			break;
+		}
+		atomic_store(&pair->at, blocks[nr++]);
+		atomic_store(&pair->done, nr);
 	}
+	while (nr--)
+		tmk_free(blocks[nr]);
 }
 
-/* Has every other one of its blocks left, while it waits. */
 static void *second(void *arg)
 {
 	struct pair *pair = arg;
+
+	second_meets(pair);
+	pair->then(pair);
+	return NULL;
+}
+
+/* Has every other one of its blocks left, while it waits. */
+static void hold_every_other(struct pair *pair)
+{
 	int i;
 
-	until_apart(pair, 1);
 	for (i = 0; i < MANY; i++)
 		if (tmk_alloc(&pair->blocks[i], LARGE, NULL))
 			atomic_fetch_add(&pair->failed, 1);
 	for (i = 0; i < MANY; i += 2)
 		if (tmk_free(pair->blocks[i]))
 			atomic_fetch_add(&pair->failed, 1);
-	atomic_fetch_add(&pair->ready, 1);
+	atomic_store(&pair->ready, true);
 	while (!atomic_load(&pair->over))
 		sched_yield();
 	for (i = 1; i < MANY; i += 2)
 		if (tmk_free(pair->blocks[i]))
 			atomic_fetch_add(&pair->failed, 1);
-	return NULL;
 }
 
-/* Has two threads allocate apart. Return: false if that cannot be. */
+/*
+ * Allocate, and hold the lock of where that is until the second one, which wants
+ * to, has had the time to come upon it. That it does so by itself cannot be waited
+ * for: on a busy machine, two threads may take turns for long.
+ */
+static int first_meets(struct pair *pair, int nr)
+{
+	const struct timespec moment = { 0, 2000000 };
+	int err = tmk_alloc(&pair->met[nr], SMALL, NULL);
+
+	if (err)
+		return err;
+	tmk__shard_lock(0);
+	atomic_store(&pair->turn, nr + 1);
+	nanosleep(&moment, NULL);
+	tmk__shard_unlock(0);
+	while (atomic_load(&pair->done) <= nr && !atomic_load(&pair->failed))
+		sched_yield();
+	return atomic_load(&pair->failed);
+}
+
+/* Has two threads allocate apart. Return: false if they do not. */
 static bool apart(struct pair *pair, pthread_t *thread)
 {
-	memset(pair, 0, sizeof(*pair));
+	bool is = false;
+	int nr = 0;
+
 	if (pthread_create(thread, NULL, second, pair))
 		return false;
-	until_apart(pair, 0);
-	while (atomic_load(&pair->ready) < 3)
-		sched_yield();
-	return !atomic_load(&pair->failed) && atomic_load(&pair->apart);
+	while (!is && nr < MEETINGS && !first_meets(pair, nr)) {
+		is = far(atomic_load(&pair->at), pair->met[nr]);
+		nr++;
+	}
+	atomic_store(&pair->apart, true);
+	while (nr--)
+		tmk_free(pair->met[nr]);
+	return is && !atomic_load(&pair->failed);
 }
 
 static void join(struct pair *pair, pthread_t thread)
@@ -140,7 +164,7 @@ static void join(struct pair *pair, pthread_t thread)
 
 TEST_TIMEOUT(threads_that_meet_at_a_lock_allocate_apart, 60)
 {
-	static struct pair pair;
+	static struct pair pair = { .then = hold_every_other };
 	pthread_t thread;
 
 	if (processors() < 2)
@@ -175,10 +199,7 @@ TEST(threads_that_take_turns_share_their_memory)
 		ASSERT_EQ(0, pthread_create(&thread, NULL, alone, &b));
 		pthread_join(thread, NULL);
 		ASSERT_NE(NULL, b);
-		EXPECT_LT((uintptr_t)a > (uintptr_t)b ?
-				  (uintptr_t)a - (uintptr_t)b :
-				  (uintptr_t)b - (uintptr_t)a,
-			  FAR);
+		EXPECT_FALSE(far(a, b));
 		EXPECT_EQ(0, tmk_free(b));
 	}
 	EXPECT_EQ(bytes, held());
@@ -191,7 +212,7 @@ TEST(threads_that_take_turns_share_their_memory)
 TEST_TIMEOUT(what_is_free_in_another_shard_is_had_before_a_refusal, 60)
 {
 	struct tmk_limits limits = { TMK_UNLIMITED, TMK_UNLIMITED };
-	static struct pair pair;
+	static struct pair pair = { .then = hold_every_other };
 	void *blocks[2 * MANY];
 	pthread_t thread;
 	uint64_t before;
@@ -200,6 +221,8 @@ TEST_TIMEOUT(what_is_free_in_another_shard_is_had_before_a_refusal, 60)
 	if (processors() < 2)
 		SKIP(return, "one processor");
 	ASSERT_TRUE(apart(&pair, &thread));
+	while (!atomic_load(&pair.ready))
+		sched_yield();
 	tmk_trim(0);
 	before = held();
 	limits.max_bytes = before;
@@ -222,7 +245,6 @@ TEST_TIMEOUT(what_is_free_in_another_shard_is_had_before_a_refusal, 60)
 
 /* Blocks of one thread that another one frees, and then stays. */
 #define GIVEN 64
-#define SMALL ((size_t)64 << 10)
 
 struct gift {
 	void *blocks[GIVEN];
@@ -337,12 +359,12 @@ TEST(what_nobody_fetches_is_there_for_others)
 
 /* A queue from each of two threads to the other. */
 #define QUEUE 16
+#define SWAPS (SANITIZED ? 20000 : 300000)
 
 struct swap {
 	_Atomic(void *) queue[2][QUEUE];
-	atomic_int done;
 	atomic_int failed;
-	struct pair *pair;
+	atomic_bool over; /* for drain() */
 };
 
 /* Free what the other one sends, so that two wait for each other's locks. */
@@ -367,29 +389,24 @@ static void swap(struct swap *s, int me, int rounds)
 		if (p && (*(size_t *)p & (*(size_t *)p - 1) || tmk_free(p)))
 			atomic_fetch_add(&s->failed, 1);
 	}
-	atomic_fetch_add(&s->done, 1);
 }
 
-static void *swapper(void *arg)
+static void swap_with_first(struct pair *pair)
 {
-	struct swap *s = arg;
-
-	until_apart(s->pair, 1);
-	swap(s, 1, SANITIZED ? 20000 : 300000);
-	return NULL;
+	swap(pair->swap, 1, SWAPS);
 }
 
 TEST_TIMEOUT(blocks_go_back_to_where_they_came_from, 120)
 {
-	static struct pair pair;
 	static struct swap s;
+	static struct pair pair = { .then = swap_with_first, .swap = &s };
 	pthread_t thread;
 	int i;
 
-	s.pair = &pair;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, swapper, &s));
-	until_apart(&pair, 0);
-	swap(&s, 0, SANITIZED ? 20000 : 300000);
+	if (processors() < 2)
+		SKIP(return, "one processor");
+	ASSERT_TRUE(apart(&pair, &thread));
+	swap(&s, 0, SWAPS);
 	pthread_join(thread, NULL);
 	for (i = 0; i < QUEUE; i++) {
 		EXPECT_EQ(0, tmk_free(atomic_load(&s.queue[0][i])));
@@ -403,6 +420,21 @@ TEST_TIMEOUT(blocks_go_back_to_where_they_came_from, 120)
 	EXPECT_EQ(0, tmk_close());
 }
 
+/* On the first or second processor: on one they would take turns. */
+static void stay(int nr)
+{
+	cpu_set_t all, one;
+	int cpu, at = 0;
+
+	if (sched_getaffinity(0, sizeof(all), &all))
+		return;
+	CPU_ZERO(&one);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &all) && at++ == nr)
+			CPU_SET(cpu, &one);
+	pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+}
+
 /* Blocks that only the first allocates and only the second frees. */
 static void *drain(void *arg)
 {
@@ -411,7 +443,7 @@ static void *drain(void *arg)
 	void *p;
 
 	stay(1);
-	for (i = 0; !atomic_load(&s->done); i++) {
+	for (i = 0; !atomic_load(&s->over); i++) {
 		p = atomic_exchange(&s->queue[0][i % QUEUE], NULL);
 		if (p && tmk_free(p))
 			atomic_fetch_add(&s->failed, 1);
@@ -438,7 +470,7 @@ TEST_TIMEOUT(who_only_frees_drives_nobody_away, 60)
 			EXPECT_EQ(0, tmk_free(p));
 		EXPECT_EQ(0, tmk__tcache->shard);
 	}
-	atomic_store(&s.done, 1);
+	atomic_store(&s.over, true);
 	pthread_join(thread, NULL);
 	for (i = 0; i < QUEUE; i++)
 		EXPECT_EQ(0, tmk_free(atomic_load(&s.queue[0][i])));
