@@ -19,6 +19,9 @@
 #define SHIFT_BYTES 64u
 #define SHIFTS ((uint32_t)TMK__PAGE / SHIFT_BYTES - 1)
 #define SHIFT_STEP 5u
+/* Blocks of more pages than that begin at the same place for so many pages. */
+#define ZONE_FROM ((UINT32_C(4) << 20) >> TMK__PAGE_SHIFT)
+#define ZONE_PAGES ((UINT32_C(32) << 20) >> TMK__PAGE_SHIFT)
 
 /* A run that its type, place and size are known of: list and map it. */
 static void run_insert(struct tmk__heap *heap, uint32_t index)
@@ -462,12 +465,20 @@ void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
  * all begin with a page push each other's beginnings out of it, and so on from
  * page to page. What begins with the same page begins at the same place of it, so
  * that it finds in the cache what was there before.
+ *
+ * Of large blocks, with a store to each page, nothing is left in the caches of one
+ * processor when they are used again. There is in the one that it shares, and the
+ * fewer lines are used of each page the more: so these begin at the same place as
+ * their neighbours do, and those far away at another one.
  */
 void tmk__pages_shift(struct tmk__heap *heap, uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
+	uint32_t at = block->page;
 
-	block->offset = (block->page * SHIFT_STEP % SHIFTS + 1) * SHIFT_BYTES;
+	if (block->pages > ZONE_FROM + 1)
+		at /= ZONE_PAGES;
+	block->offset = (at * SHIFT_STEP % SHIFTS + 1) * SHIFT_BYTES;
 	block->begin += block->offset;
 	block_size(block);
 }

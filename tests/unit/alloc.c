@@ -140,6 +140,28 @@ TEST(blocks_begin_in_different_places)
 	EXPECT_EQ(0, general());
 }
 
+/* Fewer lines of the cache for all of them; far from each other they differ. */
+TEST(large_blocks_begin_as_their_neighbours_do)
+{
+	uint64_t places = 0;
+	char *p[15];
+	int i;
+
+	ASSERT_EQ(0, tmk_alloc((void **)&p[0], 128 * MIB, NULL));
+	ASSERT_EQ(0, tmk_free(p[0]));
+	for (i = 0; i < 15; i++) {
+		ASSERT_EQ(0, tmk_alloc((void **)&p[i], 8 * MIB, NULL));
+		EXPECT_NE(0, (uintptr_t)p[i] % 4096);
+		EXPECT_EQ(8 * MIB, usable(p[i]));
+		places |= UINT64_C(1) << (uintptr_t)p[i] % 4096 / 64;
+	}
+	EXPECT_GE(__builtin_popcountll(places), 3);
+	EXPECT_LE(__builtin_popcountll(places), 6);
+	for (i = 0; i < 15; i++)
+		EXPECT_EQ(0, tmk_free(p[i]));
+	EXPECT_EQ(0, general());
+}
+
 TEST(clearing)
 {
 	static const size_t sizes[] = { 100, 5000, 40000, 3 * MIB };
