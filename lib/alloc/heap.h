@@ -311,6 +311,8 @@ void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
 /* pages.c: under the arena's lock */
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
 			  uint32_t pages, uint32_t align);
+uint32_t tmk__pages_alloc_shifted(struct tmk__heap *heap,
+				  struct tmk__arena *arena, uint32_t pages);
 void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 		     uint32_t now);
 void tmk__pages_size(struct tmk__block *block, uint32_t room);
@@ -325,7 +327,6 @@ uint32_t tmk__pages_near(const struct tmk__heap *heap,
 			 const struct tmk__arena *arena, uint32_t page);
 bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages);
 void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages);
-void tmk__pages_shift(struct tmk__heap *heap, uint32_t index);
 
 /* slab.c: under the arena's lock */
 extern uint8_t tmk__slab_bins[TMK__SMALL_MAX / 64 + 1];

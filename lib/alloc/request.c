@@ -343,10 +343,8 @@ static void *shard_block(struct tmk__heap *heap, unsigned int shard,
 
 	tmk__keep_miss(req->pages, shard);
 	if (req->pages >= SHIFT_FROM)
-		index = tmk__pages_alloc(heap, arena, req->pages + 1, 1);
-	if (index)
-		tmk__pages_shift(heap, index);
-	else
+		index = tmk__pages_alloc_shifted(heap, arena, req->pages);
+	if (!index)
 		index = tmk__pages_alloc(heap, arena, req->pages, 1);
 	if (!index)
 		index = tmk__stitch_take(heap, arena, req->pages, 1);
