@@ -101,14 +101,38 @@ static uint64_t faults_now(void)
 
 /* --- one block at a time --- */
 
-static __attribute__((noinline)) void pair_times(size_t bytes, long n)
+/* Not with get() and put(), which ask for each pair which allocator it is. */
+static void pair_times_tmk(size_t bytes, long n)
 {
 	while (n--) {
-		char *p = get(bytes);
+		void *p;
 
+		if (tmk_alloc(&p, bytes, NULL))
+			die("no memory");
 		*(volatile char *)p = 1;
-		put(p);
+		if (tmk_free(p))
+			die("cannot free");
 	}
+}
+
+static void pair_times_malloc(size_t bytes, long n)
+{
+	while (n--) {
+		char *p = malloc(bytes);
+
+		if (!p)
+			die("no memory");
+		*(volatile char *)p = 1;
+		free(p);
+	}
+}
+
+static __attribute__((noinline)) void pair_times(size_t bytes, long n)
+{
+	if (use_tmk)
+		pair_times_tmk(bytes, n);
+	else
+		pair_times_malloc(bytes, n);
 }
 
 /*
