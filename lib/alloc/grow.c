@@ -9,7 +9,8 @@
  *
  * An arena of kind 0 takes huge pages for each whole 2 MiB, and base pages for
  * the parts before and after as long as those are few: they may be subject to
- * RLIMIT_MEMLOCK.
+ * RLIMIT_MEMLOCK. Once there is as much as a huge page to spare, there are no such
+ * parts.
  *
  * All of it under grow_lock; heap_lock is let go of while regions are made.
  */
@@ -153,6 +154,9 @@ static int place_choose(struct place *out, const struct tmk__heap *heap,
 		more = TMK__MAX(more, SPARE_MOVED);
 	more -= more % arena_grain(arena, base);
 	end = heap->blocks[out->absent].page + heap->blocks[out->absent].pages;
+	/* To the end of a huge page: what comes next is made of such, too. */
+	if (more >= TMK__HUGE_PAGES && out->hi + more < end)
+		more -= (out->hi + more) % TMK__HUGE_PAGES;
 	out->hi = (uint32_t)TMK__MIN(out->hi + more, end);
 	return 0;
 }

@@ -162,6 +162,24 @@ TEST(large_blocks_begin_as_their_neighbours_do)
 	EXPECT_EQ(0, general());
 }
 
+/* Not where each piece of it ended when it was got, in the midst of a huge page. */
+TEST(a_large_heap_is_made_of_huge_pages)
+{
+	struct tmk_stats s;
+	void *p[64];
+	int i;
+
+	for (i = 0; i < 64; i++)
+		ASSERT_EQ(0,
+			  tmk_alloc(&p[i], 2500000 + (size_t)i * 4096, NULL));
+	s = stats_now();
+	EXPECT_GE(s.total.current, 160 * MIB);
+	EXPECT_LE(s.by_kind[TMK_KIND_PINNED].current, 14 * MIB);
+	EXPECT_GE(s.by_kind[TMK_KIND_HUGE].current, s.total.current * 9 / 10);
+	for (i = 0; i < 64; i++)
+		EXPECT_EQ(0, tmk_free(p[i]));
+}
+
 TEST(clearing)
 {
 	static const size_t sizes[] = { 100, 5000, 40000, 3 * MIB };
