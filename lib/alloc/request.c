@@ -322,7 +322,8 @@ static void *fetched_take(struct tmk__tcache *cache, unsigned int shard,
 	struct tmk__bin *at = &cache->bins[bin];
 	struct tmk__slot slot;
 
-	if (!tmk__stash_fetch(cache, bin, shard))
+	if (!tmk__heap->arenas[shard].stashed ||
+	    !tmk__stash_fetch(cache, bin, shard))
 		return NULL;
 	slot = at->slots[tmk__bin_nr(at) - 1];
 	if (req->pages && tmk__slot_block(&slot)->room < req->pages)
@@ -399,8 +400,29 @@ static void *serve_shard(size_t bytes)
 	tmk__shard_unlock(shard);
 	if (__builtin_expect(cache->foreign, 0))
 		tmk__keep_foreign(cache, TMK__BIN_NONE);
-	tmk__shard_met(cache, met);
+	if (met || cache->waits)
+		tmk__shard_met(cache, met);
 	return data;
+}
+
+/* With options, or when memory is got. */
+static __attribute__((noinline)) int block_request(
+	void **out, size_t bytes, const struct tmk_alloc_opts *given)
+{
+	struct request req = {
+		.bytes = bytes,
+		.align = 1,
+		.node = TMK_NODE_ANY,
+	};
+	int err = 0;
+
+	if (!out)
+		return tmk__error(-EINVAL, "nowhere to put the block");
+	if (!bytes)
+		return tmk__error(-EINVAL, "a block of 0 bytes was asked for");
+	if (given)
+		err = request_take(&req, given);
+	return err ? err : serve(out, &req);
 }
 
 /**
@@ -414,26 +436,12 @@ static void *serve_shard(size_t bytes)
 int tmk__block_alloc(void **out, size_t bytes,
 		     const struct tmk_alloc_opts *given)
 {
-	struct request req = {
-		.bytes = bytes,
-		.align = 1,
-		.node = TMK_NODE_ANY,
-	};
-	int err = 0;
+	void *data = NULL;
 
-	if (!out)
-		return tmk__error(-EINVAL, "nowhere to put the block");
-	if (!bytes)
-		return tmk__error(-EINVAL, "a block of 0 bytes was asked for");
-	if (!given && bytes <= TMK__LARGE_MAX) {
-		void *data = serve_shard(bytes);
-
-		if (data) {
-			*out = data;
-			return 0;
-		}
-	}
-	if (given)
-		err = request_take(&req, given);
-	return err ? err : serve(out, &req);
+	if (!given && out && bytes && bytes <= TMK__LARGE_MAX)
+		data = serve_shard(bytes);
+	if (!data)
+		return block_request(out, bytes, given);
+	*out = data;
+	return 0;
 }
