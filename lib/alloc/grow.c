@@ -9,8 +9,8 @@
  *
  * An arena of kind 0 takes huge pages for each whole 2 MiB, and base pages for
  * the parts before and after as long as those are few: they may be subject to
- * RLIMIT_MEMLOCK. Once there is as much as a huge page to spare, there are no such
- * parts.
+ * RLIMIT_MEMLOCK. Once a huge page or more is had to spare, new memory ends where
+ * one does, and what follows it has no such part before.
  *
  * All of it under grow_lock; heap_lock is let go of while regions are made.
  */
