@@ -65,7 +65,7 @@ static inline struct tmk__bin *bin_at(struct tmk__tcache *cache, size_t bin)
 	return at;
 }
 
-/* The same of a slot, for its halves; @used as in the bin's count. */
+/* The same of a slot, for its halves; @used bytes of slots are below it. */
 static inline struct tmk__slot *slot_at(struct tmk__bin *bin, size_t used)
 {
 	char *at = (char *)bin + used;
@@ -80,7 +80,8 @@ static inline __attribute__((always_inline)) bool bin_take(void **out,
 							   bool is_block,
 							   uint32_t page)
 {
-	size_t used = bin->count;
+	uint64_t all = bin->used;
+	size_t used = (uint32_t)all;
 	struct tmk__slot slot;
 
 	if (__builtin_expect(!used, 0))
@@ -89,8 +90,7 @@ static inline __attribute__((always_inline)) bool bin_take(void **out,
 	if (is_block &&
 	    __builtin_expect(tmk__slot_block(&slot)->room <= page, 0))
 		return false;
-	bin->count = (uint32_t)(used - sizeof(slot));
-	bin->taken++;
+	bin->used = all + TMK__TAKEN - sizeof(slot);
 	/* Or somebody else has it: freed twice at the same moment. */
 	if (__builtin_expect(tmk__state_get(slot.state) != TMK__CACHED, 0))
 		return false;
@@ -104,7 +104,8 @@ static inline __attribute__((always_inline)) bool bin_put(
 	struct tmk__bin *bin, void *ptr, _Atomic uint8_t *state)
 {
 	struct tmk__slot slot = { ptr, state };
-	uint32_t used = bin->count;
+	uint64_t all = bin->used;
+	uint32_t used = (uint32_t)all;
 
 	/* What was allocated for a named purpose is counted elsewhere. */
 	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
@@ -113,7 +114,7 @@ static inline __attribute__((always_inline)) bool bin_put(
 		return false;
 	tmk__state_set(state, TMK__CACHED);
 	slot_put(slot_at(bin, used), &slot);
-	bin->count = used + (uint32_t)sizeof(slot);
+	bin->used = all + sizeof(slot);
 	return true;
 }
 

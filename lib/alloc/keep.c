@@ -117,7 +117,7 @@ static void bin_flush(struct tmk__tcache *cache, unsigned int bin,
 	cache->balance -= (int64_t)bytes;
 	if (nr > out)
 		memmove(slots + left, slots + out, (nr - out) * sizeof(*slots));
-	cache->bins[bin].count -= (out - left) * (uint32_t)sizeof(*slots);
+	cache->bins[bin].used -= (out - left) * sizeof(*slots);
 }
 
 /* While none are kept: what there would be had gone back with the next miss. */
@@ -144,11 +144,11 @@ bool tmk__keep_room(struct tmk__tcache *cache, unsigned int bin,
 {
 	struct tmk__bin *at = &cache->bins[bin];
 
-	if (at->count < at->max)
+	if (tmk__bin_used(at) < at->max)
 		return true;
 	if (at->max) {
 		bin_flush(cache, bin, tmk__bin_nr(at) / 2, shard);
-		return at->count < at->max;
+		return tmk__bin_used(at) < at->max;
 	}
 	if (cache->shut) {
 		bin_would(cache, at);
@@ -206,8 +206,7 @@ bool tmk__keep_flush_own(void)
 
 	for (i = 0; cache && i < TMK__BINS; i++) {
 		any = any || tmk__bin_nr(&cache->bins[i]);
-		served += cache->bins[i].taken;
-		cache->bins[i].taken = 0;
+		served += tmk__bin_taken(&cache->bins[i]);
 	}
 	any |= cache && tmk__stash_flush(cache->shard);
 	if (!any || tmk__keep_starved(cache))
@@ -223,14 +222,15 @@ bool tmk__keep_flush_own(void)
 static void flush_large(struct tmk__tcache *cache, unsigned int shard)
 {
 	unsigned int i, nr;
+	uint32_t taken;
 
 	for (i = 0; i < cache->open_nr; i++) {
 		struct tmk__bin *at = &cache->bins[cache->open[i]];
 
+		taken = tmk__bin_taken(at);
 		nr = tmk__bin_nr(at);
-		cache->taken += TMK__MIN(at->taken, DECIDE);
+		cache->taken += TMK__MIN(taken, DECIDE);
 		cache->lost += nr;
-		at->taken = 0;
 		if (nr)
 			bin_flush(cache, cache->open[i], 0, shard);
 	}

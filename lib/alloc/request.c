@@ -57,7 +57,7 @@ static void bin_fill(struct tmk__heap *heap, struct tmk__arena *arena,
 	if (!cache || atomic_load(&cache->stop))
 		return;
 	at = &cache->bins[bin];
-	while (at->count < at->max / 2) {
+	while (tmk__bin_used(at) < at->max / 2) {
 		if (!tmk__slab_take(&slot, heap, arena, bin, cache->number))
 			break;
 		tmk__state_set(slot.state, TMK__CACHED);
@@ -130,7 +130,7 @@ static void *kept_take(struct request *req)
 			continue;
 		memmove(&slots[i - 1], &slots[i],
 			(tmk__bin_nr(&cache->bins[bin]) - i) * sizeof(slot));
-		cache->bins[bin].count -= sizeof(slot);
+		cache->bins[bin].used -= sizeof(slot);
 		if (tmk__state_get(slot.state) != TMK__CACHED)
 			continue;
 		cache->balance -= (int64_t)tmk__block_bytes(block);
@@ -328,7 +328,7 @@ static void *fetched_take(struct tmk__tcache *cache, unsigned int shard,
 	slot = at->slots[tmk__bin_nr(at) - 1];
 	if (req->pages && tmk__slot_block(&slot)->room < req->pages)
 		return NULL;
-	at->count -= sizeof(slot);
+	at->used -= sizeof(slot);
 	if (tmk__state_get(slot.state) != TMK__CACHED)
 		return NULL;
 	tmk__state_set(slot.state, TMK__LIVE);

@@ -52,17 +52,17 @@ bool tmk__stash_fetch(struct tmk__tcache *cache, unsigned int bin,
 	struct tmk__stash *stash = &arena->stash[bin];
 	struct tmk__bin *at = &cache->bins[bin];
 
-	if (bin >= TMK__STASH_BINS || !stash->nr || at->count ||
+	if (bin >= TMK__STASH_BINS || !stash->nr || tmk__bin_used(at) ||
 	    atomic_load_explicit(&cache->stop, memory_order_relaxed))
 		return false;
-	while (stash->nr && at->count < at->max) {
+	while (stash->nr && tmk__bin_used(at) < at->max) {
 		const struct tmk__slot *slot = &stash->slots[--stash->nr];
 
 		arena->stashed--;
 		cache->balance += (int64_t)tmk__slot_bytes(bin, slot);
 		tmk__bin_push(at, slot);
 	}
-	return at->count;
+	return tmk__bin_used(at);
 }
 
 /**

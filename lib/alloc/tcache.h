@@ -9,26 +9,26 @@
 
 #include "heap.h"
 
+#define TMK__TAKEN ((uint64_t)1 << 32) /* see struct tmk__bin */
+
 /**
  * struct tmk__bin - what a thread keeps of a size
- * @count: bytes of @slots in use; four bytes, because a processor forwards those to
- *	the next load at once and single ones late
- * @max: how many bytes it may; 0 for large blocks until it has one of that size, and
- *	while none are kept
+ * @used: bytes of @slots in use, and TMK__TAKEN for each time that something was taken
+ *	since it was last looked at: one store for both
  * @misses: the thread's, when @would was last right; from here on is where struct
  *	tmk__tcache has @busy in another page
  * @would: of large blocks, while none are kept: how many there would be
  * @listed: it is one of @open in struct tmk__tcache
- * @taken: how often something was taken since it was last looked at
+ * @max: how many bytes of @slots may be in use; 0 for large blocks until it has one of
+ *	that size, and while none are kept
  * @slots: the last one freed on top
  */
 struct tmk__bin {
-	uint32_t count;
-	uint32_t max;
+	uint64_t used;
 	uint16_t misses;
 	uint8_t would;
 	bool listed;
-	uint32_t taken;
+	uint32_t max;
 	struct tmk__slot slots[TMK__KEEP];
 };
 _Static_assert(sizeof(struct tmk__bin) == 512, "eight of them are a page");
@@ -151,9 +151,24 @@ static inline uint64_t tmk__slot_bytes(unsigned int bin,
 				       tmk__block_bytes(tmk__slot_block(slot));
 }
 
+/* Bytes of its slots. */
+static inline uint32_t tmk__bin_used(const struct tmk__bin *bin)
+{
+	return (uint32_t)bin->used;
+}
+
 static inline unsigned int tmk__bin_nr(const struct tmk__bin *bin)
 {
-	return bin->count / (unsigned int)sizeof(struct tmk__slot);
+	return tmk__bin_used(bin) / (unsigned int)sizeof(struct tmk__slot);
+}
+
+/* How often something was taken; from now on it is counted anew. */
+static inline uint32_t tmk__bin_taken(struct tmk__bin *bin)
+{
+	uint32_t taken = (uint32_t)(bin->used / TMK__TAKEN);
+
+	bin->used = tmk__bin_used(bin);
+	return taken;
 }
 
 /* There is room for it. */
@@ -161,7 +176,7 @@ static inline void tmk__bin_push(struct tmk__bin *bin,
 				 const struct tmk__slot *slot)
 {
 	bin->slots[tmk__bin_nr(bin)] = *slot;
-	bin->count += sizeof(*slot);
+	bin->used += sizeof(*slot);
 }
 
 /* Which bin of a thread's cache serves blocks of a size, at most the largest. */
