@@ -171,7 +171,7 @@ struct tmk__lender {
 };
 
 void tmk__purpose_lender(const struct tmk__lender *who);
-uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES]);
+uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES], uint64_t total);
 unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr);
 
 /* wait.c */
@@ -209,6 +209,7 @@ void tmk__ledger_move(enum tmk_use from, enum tmk_use to, uint64_t bytes);
 void tmk__ledger_region_add(void);
 void tmk__ledger_region_remove(void);
 void tmk__ledger_read(struct tmk_stats *out);
+uint64_t tmk__ledger_total(void);
 
 /* device.c */
 struct tmk__device;

@@ -235,13 +235,19 @@ static struct tmk_counter counter_read(struct counter *c)
 	return out;
 }
 
+/** tmk__ledger_total() - what is held. Return: bytes. */
+uint64_t tmk__ledger_total(void)
+{
+	return atomic_load(&ledger.total.current);
+}
+
 /**
  * tmk__ledger_read() - read every counter
  * @out: filled in, but for stats_size
  */
 void tmk__ledger_read(struct tmk_stats *out)
 {
-	uint64_t held[TMK__PURPOSES], lent;
+	uint64_t held[TMK__PURPOSES], lent, general;
 	int i;
 
 	out->total = counter_read(&ledger.total);
@@ -257,12 +263,14 @@ void tmk__ledger_read(struct tmk_stats *out)
 	out->regions_created = atomic_load(&ledger.regions_created);
 	out->backend_calls = tmk__calls();
 	/* What the allocator handed out is charged as cache. */
-	lent = tmk__purpose_read(held);
+	lent = tmk__purpose_read(held, out->total.current);
 	lent = TMK__MIN(lent, out->by_use[TMK_USE_CACHE].current);
 	out->by_use[TMK_USE_CACHE].current -= lent;
-	out->by_use[TMK_USE_GENERAL].current += lent;
-	counter_raise_peak(&ledger.by_use[TMK_USE_GENERAL],
-			   out->by_use[TMK_USE_GENERAL].current);
+	/* Read one after the other: what was in both would be more than all. */
+	general = out->by_use[TMK_USE_GENERAL].current + lent;
+	general = TMK__MIN(general, out->total.current);
+	out->by_use[TMK_USE_GENERAL].current = general;
+	counter_raise_peak(&ledger.by_use[TMK_USE_GENERAL], general);
 	out->by_use[TMK_USE_GENERAL].peak =
 		atomic_load(&ledger.by_use[TMK_USE_GENERAL].peak);
 }

@@ -114,10 +114,13 @@ void tmk__purpose_lender(const struct tmk__lender *who)
 /**
  * tmk__purpose_read() - what is held for each purpose now
  * @out: bytes by number
+ * @total: what is held at a time while this is called, which bounds each of them: what
+ *	is lent is known of another moment than the rest, and what was given back and
+ *	allocated anew in between would count twice
  *
  * Return: bytes that are charged as cache and held for something else.
  */
-uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES])
+uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES], uint64_t total)
 {
 	const struct tmk__lender *who = atomic_load(&lender);
 	int64_t by_purpose[TMK__PURPOSES] = { 0 }, sum = 0;
@@ -130,6 +133,7 @@ uint64_t tmk__purpose_read(uint64_t out[TMK__PURPOSES])
 		/* Threads go on meanwhile: one may have freed already. */
 		by_purpose[i] = TMK__MAX(by_purpose[i], 0);
 		out[i] = atomic_load(&current[i]) + (uint64_t)by_purpose[i];
+		out[i] = TMK__MIN(out[i], total);
 		sum += by_purpose[i];
 		peak_raise(i, out[i]);
 	}
@@ -150,7 +154,7 @@ unsigned int tmk__purpose_top(struct tmk_holder *out, unsigned int nr)
 	uint64_t held[TMK__PURPOSES];
 	unsigned int found, best, i;
 
-	(void)tmk__purpose_read(held);
+	(void)tmk__purpose_read(held, tmk__ledger_total());
 	for (found = 0; found < nr; found++) {
 		best = 0;
 		for (i = 1; i < TMK__PURPOSES; i++)

@@ -324,4 +324,49 @@ TEST(limits_change_meanwhile)
 	EXPECT_TRUE(all_zero());
 }
 
+/* All there is belongs to a region and to the allocator in turn. */
+static void *use_changes(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&storm.stop)) {
+		tmk__purpose_add(TMK_USE_GENERAL, 100);
+		tmk__ledger_move(TMK_USE_CACHE, TMK_USE_GENERAL, 100);
+		tmk__ledger_move(TMK_USE_GENERAL, TMK_USE_CACHE, 100);
+		tmk__purpose_sub(TMK_USE_GENERAL, 100);
+	}
+	return NULL;
+}
+
+static void all_lent(int64_t *by_purpose)
+{
+	by_purpose[TMK_USE_GENERAL] = 100;
+}
+
+TEST(what_is_lent_counts_once)
+{
+	static const struct tmk__lender lender = { .lent = all_lent };
+	uint64_t general = 0, top = 0;
+	struct tmk_holder holder;
+	pthread_t thread;
+	int i;
+
+	ASSERT_EQ(0,
+		  tmk__ledger_charge(TMK_KIND_HUGE, TMK_USE_CACHE, 100, 100));
+	tmk__purpose_add(TMK_USE_CACHE, 100);
+	tmk__purpose_lender(&lender);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, use_changes, NULL));
+	for (i = 0; i < 300000; i++) {
+		struct tmk_stats s = stats_now();
+
+		general = TMK__MAX(general, s.by_use[TMK_USE_GENERAL].current);
+		if (tmk__purpose_top(&holder, 1))
+			top = TMK__MAX(top, holder.peak);
+	}
+	atomic_store(&storm.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(100, general);
+	EXPECT_EQ(100, top);
+	EXPECT_EQ(100, stats_now().by_use[TMK_USE_GENERAL].peak);
+}
+
 TEST_HARNESS_MAIN
