@@ -306,7 +306,6 @@ extern uint8_t tmk__page64_bins[(TMK__LARGE_MAX >> TMK__PAGE_SHIFT) / 64 + 1];
 void tmk__pages_init(void);
 int tmk__pages_entries(struct tmk__heap *heap, struct tmk__arena *arena);
 uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena);
-void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index);
 
 /* pages.c: under the arena's lock */
 uint32_t tmk__pages_alloc(struct tmk__heap *heap, struct tmk__arena *arena,
@@ -432,6 +431,31 @@ static inline int tmk__pages_room(struct tmk__heap *heap,
 				  struct tmk__arena *arena, unsigned int nr)
 {
 	return arena->unused_nr >= nr ? 0 : tmk__pages_entries(heap, arena);
+}
+
+/* Take one of them, in which everything but its arena is left over. */
+static inline uint32_t tmk__pages_entry_pop(struct tmk__heap *heap,
+					    struct tmk__arena *arena)
+{
+	uint32_t index = arena->unused;
+
+	arena->unused = heap->blocks[index].next;
+	arena->unused_nr--;
+	return index;
+}
+
+/* An entry is not used any more. */
+static inline void tmk__pages_entry_free(struct tmk__heap *heap,
+					 struct tmk__arena *arena,
+					 uint32_t index)
+{
+	struct tmk__block *block = &heap->blocks[index];
+
+	block->type = TMK__RUN_NONE;
+	block->page = UINT32_MAX;
+	block->next = arena->unused;
+	arena->unused = index;
+	arena->unused_nr++;
 }
 
 /* Which list free runs of a size are in. */

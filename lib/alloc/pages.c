@@ -26,11 +26,11 @@
 /* Done for each block that is in no cache: the calls would take a tenth of the time. */
 #define INLINED inline __attribute__((always_inline))
 
-/* A run that its type, place and size are known of: list and map it. */
-static INLINED void run_insert(struct tmk__heap *heap, uint32_t index)
+/* Put a run into its list, and at its ends into the map. */
+static INLINED void run_list(struct tmk__heap *heap, struct tmk__arena *arena,
+			     uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
 	uint32_t *head = &arena->absent;
 
 	if (block->type == TMK__RUN_FREE) {
@@ -44,15 +44,28 @@ static INLINED void run_insert(struct tmk__heap *heap, uint32_t index)
 	if (*head)
 		heap->blocks[*head].prev = index;
 	*head = index;
+}
+
+static INLINED void run_map(struct tmk__heap *heap, uint32_t index)
+{
+	const struct tmk__block *block = &heap->blocks[index];
+
 	tmk__map_set(heap, block->page, index);
 	tmk__map_set(heap, block->page + block->pages - 1, index);
 }
 
-static INLINED void run_remove(struct tmk__heap *heap, uint32_t index)
+/* A run that its type, place and size are known of. */
+static INLINED void run_insert(struct tmk__heap *heap, struct tmk__arena *arena,
+			       uint32_t index)
+{
+	run_list(heap, arena, index);
+	run_map(heap, index);
+}
+
+static INLINED void run_remove(struct tmk__heap *heap, struct tmk__arena *arena,
+			       uint32_t index)
 {
 	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-	bool is_free = block->type == TMK__RUN_FREE;
 
 	if (block->next)
 		heap->blocks[block->next].prev = block->prev;
@@ -60,7 +73,7 @@ static INLINED void run_remove(struct tmk__heap *heap, uint32_t index)
 		heap->blocks[block->prev].next = block->next;
 		return;
 	}
-	if (!is_free) {
+	if (block->type != TMK__RUN_FREE) {
 		arena->absent = block->next;
 		return;
 	}
@@ -72,10 +85,10 @@ static INLINED void run_remove(struct tmk__heap *heap, uint32_t index)
 
 /* The neighbour on a side, if it is of a type; 0 if not. */
 static INLINED uint32_t neighbour(const struct tmk__heap *heap,
+				  const struct tmk__arena *arena,
 				  const struct tmk__block *block, bool right,
 				  enum tmk__run_type type)
 {
-	const struct tmk__arena *arena = &heap->arenas[block->arena];
 	uint32_t page = right ? block->page + block->pages : block->page - 1;
 	uint32_t index;
 
@@ -86,63 +99,65 @@ static INLINED uint32_t neighbour(const struct tmk__heap *heap,
 	return heap->blocks[index].type == type ? index : 0;
 }
 
-/* A free run that is listed has another place or size: in which list is it? */
-static INLINED void run_change(struct tmk__heap *heap, uint32_t index,
-			       uint32_t page, uint32_t pages)
+/* One end of a run that is listed has moved: in which list is it now? */
+static INLINED void run_change(struct tmk__heap *heap, struct tmk__arena *arena,
+			       uint32_t index, uint32_t page, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
 	bool move = block->bin != tmk__pages_list(pages);
 
 	if (move)
-		run_remove(heap, index);
+		run_remove(heap, arena, index);
+	if (block->page != page)
+		tmk__map_set(heap, page, index);
+	else
+		tmk__map_set(heap, page + pages - 1, index);
 	block->page = page;
 	block->pages = pages;
-	if (move) {
-		run_insert(heap, index);
-		return;
-	}
-	tmk__map_set(heap, page, index);
-	tmk__map_set(heap, page + pages - 1, index);
+	if (move)
+		run_list(heap, arena, index);
 }
 
 /*
  * Make a run free or absent, one with its neighbours, of which one stays in the
  * list where it is if it can. Return: the number of what it is then.
  */
-static uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
-			  enum tmk__run_type type)
+static INLINED uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
+				  enum tmk__run_type type)
 {
 	struct tmk__block *block = &heap->blocks[index], *keep;
+	struct tmk__arena *arena = &heap->arenas[block->arena];
 	uint32_t page = block->page, pages = block->pages;
 	bool fresh = block->fresh;
-	uint32_t left, right;
+	uint32_t left, right, stays;
 
+	left = neighbour(heap, arena, block, false, type);
+	right = neighbour(heap, arena, block, true, type);
 	block->type = (uint8_t)type;
-	left = neighbour(heap, block, false, type);
-	right = neighbour(heap, block, true, type);
 	if (!left && !right) {
-		run_insert(heap, index);
+		run_insert(heap, arena, index);
 		return index;
 	}
+	stays = left ? left : right;
 	if (right) {
 		pages += heap->blocks[right].pages;
 		fresh = fresh && heap->blocks[right].fresh;
-	}
-	if (left && right) {
-		run_remove(heap, right);
-		tmk__pages_entry_free(heap, right);
 	}
 	if (left) {
 		page = heap->blocks[left].page;
 		pages += heap->blocks[left].pages;
 		fresh = fresh && heap->blocks[left].fresh;
 	}
-	keep = &heap->blocks[left ? left : right];
+	if (left && right) {
+		run_remove(heap, arena, right);
+		tmk__pages_entry_free(heap, arena, right);
+	}
+	keep = &heap->blocks[stays];
 	keep->fresh = fresh;
 	keep->stamp = block->stamp;
-	tmk__pages_entry_free(heap, index);
-	run_change(heap, left ? left : right, page, pages);
-	return left ? left : right;
+	tmk__pages_entry_free(heap, arena, index);
+	run_change(heap, arena, stays, page, pages);
+	return stays;
 }
 
 /* An unused entry becomes a run that is a part of another. */
@@ -164,6 +179,7 @@ static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		    uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
 	uint32_t before = page - block->page;
 	uint32_t after = block->pages - before - pages;
 	uint32_t side;
@@ -173,16 +189,17 @@ static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 
 		if (!nr)
 			continue;
-		new = tmk__pages_entry(heap, &heap->arenas[block->arena]);
+		new = tmk__pages_entry(heap, arena);
 		run_part(&heap->blocks[new], block,
 			 side ? page + pages : block->page, nr);
-		run_insert(heap, new);
+		run_insert(heap, arena, new);
 	}
 	block->page = page;
 	block->pages = pages;
 }
 
-static bool fits(const struct tmk__block *block, uint32_t pages, uint32_t align)
+static INLINED bool fits(const struct tmk__block *block, uint32_t pages,
+			 uint32_t align)
 {
 	uint64_t begin = TMK__ALIGN_UP((uint64_t)block->page, align);
 
@@ -190,8 +207,8 @@ static bool fits(const struct tmk__block *block, uint32_t pages, uint32_t align)
 }
 
 /* The smallest of a list that fits, the first of those; 0 if none does. */
-static uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
-			  uint32_t pages, uint32_t align)
+static INLINED uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
+				  uint32_t pages, uint32_t align)
 {
 	uint32_t best = 0, best_pages = UINT32_MAX;
 
@@ -209,9 +226,9 @@ static uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
 	return best;
 }
 
-static uint32_t best_fit(const struct tmk__heap *heap,
-			 const struct tmk__arena *arena, uint32_t pages,
-			 uint32_t align)
+static INLINED uint32_t best_fit(const struct tmk__heap *heap,
+				 const struct tmk__arena *arena, uint32_t pages,
+				 uint32_t align)
 {
 	unsigned int list = tmk__pages_list(pages), word = list / 64;
 	uint64_t bits = arena->bits[word] & ~UINT64_C(0) << (list % 64);
@@ -278,32 +295,34 @@ static INLINED uint32_t block_alloc(struct tmk__heap *heap,
 				    uint32_t align, bool shift)
 {
 	uint32_t index = best_fit(heap, arena, pages, align), from, page;
-	struct tmk__block *block;
+	struct tmk__block *block, *whole;
 
 	if (!index)
 		return 0;
 	from = index;
-	block = &heap->blocks[from];
-	page = TMK__ALIGN_UP(block->page, align);
-	if (page == block->page && pages < block->pages) {
+	block = whole = &heap->blocks[from];
+	page = TMK__ALIGN_UP(whole->page, align);
+	if (page == whole->page && pages < whole->pages) {
 		/* What is left of it mostly stays in its list. */
-		index = tmk__pages_entry(heap, arena);
-		run_part(&heap->blocks[index], block, page, pages);
-		run_change(heap, from, page + pages, block->pages - pages);
+		index = tmk__pages_entry_pop(heap, arena);
 		block = &heap->blocks[index];
+		block->fresh = whole->fresh;
+		block->page = page;
+		block->pages = pages;
+		run_change(heap, arena, from, page + pages,
+			   whole->pages - pages);
 	} else {
-		run_remove(heap, index);
+		run_remove(heap, arena, index);
 		run_cut(heap, index, page, pages);
 	}
-	block->type = TMK__RUN_LARGE;
 	block->offset = shift ? block_shift(page, pages) : 0;
 	block->begin = ((uint64_t)page << TMK__PAGE_SHIFT) + block->offset;
 	block->objects = 0;
 	block_size(block);
-	atomic_store_explicit(&block->states[0], TMK__GONE,
-			      memory_order_relaxed);
-	tmk__map_set(heap, page, index);
-	tmk__map_set(heap, page + pages - 1, index);
+	tmk__state_set(block->states, TMK__GONE);
+	/* Who frees what it has not got looks without a lock. */
+	__atomic_store_n(&block->type, TMK__RUN_LARGE, __ATOMIC_RELEASE);
+	run_map(heap, index);
 	return index;
 }
 
@@ -369,11 +388,10 @@ void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		    uint32_t pages)
 {
-	run_remove(heap, index);
+	run_remove(heap, &heap->arenas[heap->blocks[index].arena], index);
 	run_cut(heap, index, page, pages);
 	heap->blocks[index].type = TMK__RUN_PIECE;
-	tmk__map_set(heap, page, index);
-	tmk__map_set(heap, page + pages - 1, index);
+	run_map(heap, index);
 }
 
 /**
@@ -391,10 +409,11 @@ uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
 			    uint32_t page, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
 
-	run_remove(heap, index);
+	run_remove(heap, arena, index);
 	run_cut(heap, index, page, pages);
-	heap->arenas[block->arena].held += pages;
+	arena->held += pages;
 	block->fresh = true;
 	block->stamp = tmk__heap_now();
 	return run_merge(heap, index, TMK__RUN_FREE);
@@ -415,10 +434,11 @@ uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
 			   uint32_t page, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
+	struct tmk__arena *arena = &heap->arenas[block->arena];
 
-	run_remove(heap, index);
+	run_remove(heap, arena, index);
 	run_cut(heap, index, page, pages);
-	heap->arenas[block->arena].held -= pages;
+	arena->held -= pages;
 	block = &heap->blocks[run_merge(heap, index, TMK__RUN_ABSENT)];
 	return block->page + block->pages;
 }
@@ -430,8 +450,10 @@ uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
  */
 void tmk__pages_absent_all(struct tmk__heap *heap, uint32_t index)
 {
-	heap->blocks[index].type = TMK__RUN_ABSENT;
-	run_insert(heap, index);
+	struct tmk__block *block = &heap->blocks[index];
+
+	block->type = TMK__RUN_ABSENT;
+	run_insert(heap, &heap->arenas[block->arena], index);
 }
 
 /**
@@ -463,14 +485,15 @@ uint32_t tmk__pages_near(const struct tmk__heap *heap,
 bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
-	uint32_t near = neighbour(heap, block, true, TMK__RUN_FREE);
+	struct tmk__arena *arena = &heap->arenas[block->arena];
+	uint32_t near = neighbour(heap, arena, block, true, TMK__RUN_FREE);
 	uint32_t more = pages - block->pages;
 
 	if (!near || heap->blocks[near].pages < more)
 		return false;
-	run_remove(heap, near);
+	run_remove(heap, arena, near);
 	run_cut(heap, near, heap->blocks[near].page, more);
-	tmk__pages_entry_free(heap, near);
+	tmk__pages_entry_free(heap, arena, near);
 	block->pages = pages;
 	block_size(block);
 	tmk__map_set(heap, block->page + pages - 1, index);

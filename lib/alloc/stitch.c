@@ -56,7 +56,7 @@ static void dissolve(struct tmk__heap *heap, struct tmk__arena *arena,
 	(void)tmk__region_unalias(tmk__page_address(heap, block->page),
 				  (uint64_t)block->pages << TMK__PAGE_SHIFT);
 	block->objects = 0;
-	tmk__pages_entry_free(heap, stitch->block);
+	tmk__pages_entry_free(heap, arena, stitch->block);
 	stitch->block = 0;
 	arena->stitches_nr--;
 }

@@ -57,7 +57,7 @@ int tmk__pages_entries(struct tmk__heap *heap, struct tmk__arena *arena)
 	for (i = TMK__ENTRIES; !err && i > 0; i--) {
 		heap->blocks[first + i - 1].arena =
 			(uint8_t)(arena - heap->arenas);
-		tmk__pages_entry_free(heap, first + i - 1);
+		tmk__pages_entry_free(heap, arena, first + i - 1);
 	}
 	return err;
 }
@@ -67,33 +67,14 @@ int tmk__pages_entries(struct tmk__heap *heap, struct tmk__arena *arena)
  * @heap: the heap
  * @arena: for which arena
  *
- * Return: its number.
+ * Return: its number. It is all zero but for the arena.
  */
 uint32_t tmk__pages_entry(struct tmk__heap *heap, struct tmk__arena *arena)
 {
-	uint32_t index = arena->unused;
+	uint32_t index = tmk__pages_entry_pop(heap, arena);
 	struct tmk__block *block = &heap->blocks[index];
 
-	arena->unused = block->next;
-	arena->unused_nr--;
 	memset(block, 0, sizeof(*block));
 	block->arena = (uint8_t)(arena - heap->arenas);
 	return index;
-}
-
-/**
- * tmk__pages_entry_free() - an entry is not used any more
- * @heap: the heap
- * @index: its number
- */
-void tmk__pages_entry_free(struct tmk__heap *heap, uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-
-	block->type = TMK__RUN_NONE;
-	block->page = UINT32_MAX;
-	block->next = arena->unused;
-	arena->unused = index;
-	arena->unused_nr++;
 }

@@ -78,7 +78,9 @@ static uint64_t trim_heap(struct tmk__heap *heap, uint32_t age_ms)
 		tmk__heap_unlock();
 		tmk_region_put(heap->blocks[index].region);
 		tmk__heap_lock();
-		tmk__pages_entry_free(heap, index);
+		tmk__pages_entry_free(heap,
+				      &heap->arenas[heap->blocks[index].arena],
+				      index);
 	}
 	return bytes;
 }
