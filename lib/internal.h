@@ -98,6 +98,7 @@ int tmk__opts_take(void *out, const void *opts, size_t known, size_t first,
 
 /* base/fault.c: in the library that tests link, steps fail when told to */
 void tmk__fault_arm(const char *step, unsigned long nth);
+void tmk__fault_meanwhile(void (*what)(void));
 unsigned long tmk__fault_steps(void);
 bool tmk__fault_fired(void);
 #ifdef TMK__FAULTS

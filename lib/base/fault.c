@@ -25,6 +25,7 @@ static _Atomic(const char *) fault_step; /* NULL: any */
 static atomic_ulong fault_nth; /* 0: disarmed */
 static atomic_ulong fault_seen;
 static atomic_bool fault_did;
+static void (*_Atomic fault_meanwhile)(void);
 
 /**
  * tmk__fault_arm() - make a step fail; no other thread may be in the library
@@ -42,6 +43,15 @@ void tmk__fault_arm(const char *step, unsigned long nth)
 	atomic_store(&fault_step, step);
 	atomic_store(&fault_seen, 0);
 	atomic_store(&fault_did, false);
+}
+
+/**
+ * tmk__fault_meanwhile() - what another thread happens to do while the step fails
+ * @what: called once, by the thread whose step it is, with the locks that it has
+ */
+void tmk__fault_meanwhile(void (*what)(void))
+{
+	atomic_store(&fault_meanwhile, what);
 }
 
 /**
@@ -74,6 +84,7 @@ bool tmk__fault(const char *step)
 {
 	unsigned long nth = atomic_load(&fault_nth);
 	const char *wanted = atomic_load(&fault_step);
+	void (*meanwhile)(void);
 
 	if (!nth || (wanted && strcmp(wanted, step) != 0))
 		return false;
@@ -81,6 +92,9 @@ bool tmk__fault(const char *step)
 		return false;
 	atomic_store(&fault_did, true);
 	tmk__log(TMK__LOG_DEBUG, "fault injected at step %lu, %s", nth, step);
+	meanwhile = atomic_exchange(&fault_meanwhile, NULL);
+	if (meanwhile)
+		meanwhile();
 	errno = ENOMEM;
 	return true;
 }

@@ -134,6 +134,50 @@ TEST(what_is_free_in_pieces_is_had_before_a_refusal)
 	EXPECT_TRUE(all_zero());
 }
 
+static char *tail[40];
+
+static void tail_free(void)
+{
+	int i;
+
+	for (i = 37; i < 40; i++)
+		EXPECT_EQ(0, tmk_free(tail[i]));
+}
+
+/* While it is found that one cannot be made, what is needed is freed. */
+TEST(what_is_freed_while_making_one_fails_is_had)
+{
+	struct tmk_limits limits = { TMK_UNLIMITED, TMK_UNLIMITED };
+	struct tmk_alloc_opts opts = TMK_ALLOC_OPTS_INIT;
+	char *p;
+	int i;
+
+	/* No thread keeps what is said to be of a kind. */
+	opts.kind = TMK_KIND_HUGE;
+	for (i = 0; i < 40; i++)
+		ASSERT_EQ(0, tmk_alloc((void **)&tail[i], 3 * MIB / 2, &opts));
+	qsort(tail, 40, sizeof(*tail), by_address);
+	for (i = 10; i < 40; i += 10)
+		ASSERT_EQ(0, tmk_free(tail[i]));
+	limits.max_bytes = held();
+	ASSERT_EQ(0, tmk_limits_set(&limits));
+	tmk__fault_meanwhile(tail_free);
+	tmk__fault_arm("alias", 1);
+	ASSERT_EQ(0, tmk_alloc((void **)&p, 4 * MIB, &opts));
+	tmk__fault_arm(NULL, 0);
+	EXPECT_TRUE(tmk__fault_fired());
+	EXPECT_STREQ("", tmk_error_last());
+	EXPECT_EQ(0, stitches());
+	EXPECT_LE(tail[37], p);
+	EXPECT_EQ(34 * (3 * MIB / 2) + 4 * MIB, general());
+	EXPECT_EQ(0, tmk_free(p));
+	for (i = 0; i < 37; i++)
+		if (i % 10 || !i)
+			EXPECT_EQ(0, tmk_free(tail[i]));
+	EXPECT_EQ(0, tmk_close());
+	EXPECT_TRUE(all_zero());
+}
+
 TEST(none_is_made_for_ever_and_never_used)
 {
 	uint64_t before = 0, calls = 0;
