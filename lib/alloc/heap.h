@@ -11,7 +11,9 @@
  *	fence.c    blocks that are freed later
  *	misuse.c   what to say of addresses that are no blocks
  *	slab.c     objects up to 32 KiB, several to a run of pages
- *	pages.c    runs of pages: best fit, merged with their neighbours
+ *	run.h      runs of pages, merged with their neighbours
+ *	pages.c    blocks out of them: best fit
+ *	present.c  where there is memory
  *	table.c    unused entries of the table of blocks
  *	grow.c     where pages come from: regions
  *	trim.c     where they go
@@ -315,6 +317,8 @@ uint32_t tmk__pages_alloc_shifted(struct tmk__heap *heap,
 void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 		     uint32_t now);
 void tmk__pages_size(struct tmk__block *block, uint32_t room);
+
+/* present.c: under the arena's lock */
 void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		    uint32_t pages);
 uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) 2026 the tmk authors
 /*
- * Runs of pages: free runs by size, best fit, merging. All of it under the lock of
- * the arena: a shard's own, or heap_lock.
- *
- * The runs of an arena lie next to one another without gaps, from its first page
- * to its last: what has no memory is a run of type ABSENT. The map leads to a
- * run from its first and its last page, so its neighbours are found at once.
- * Neighbouring free runs are merged, absent ones too.
+ * Blocks out of free runs of pages, and back: best fit. Under the lock of the arena: a
+ * shard's own, or heap_lock.
  *
  * Free runs are listed by size, eight lists to each power of two; the best of
  * the first list that has a fitting one is at most an eighth too large, or it is
  * the best of all.
  */
-#include "heap.h"
+#include "run.h"
 
 /* Places in a page where blocks begin, those of neighbours far from each other. */
 #define SHIFT_BYTES 64u
@@ -23,183 +18,8 @@
 #define ZONE_FROM ((UINT32_C(4) << 20) >> TMK__PAGE_SHIFT)
 #define ZONE_PAGES ((UINT32_C(32) << 20) >> TMK__PAGE_SHIFT)
 
-/* Done for each block that is in no cache: the calls would take a tenth of the time. */
-#define INLINED inline __attribute__((always_inline))
-
-/* Put a run into its list, and at its ends into the map. */
-static INLINED void run_list(struct tmk__heap *heap, struct tmk__arena *arena,
-			     uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	uint32_t *head = &arena->absent;
-
-	if (block->type == TMK__RUN_FREE) {
-		block->bin = (uint8_t)tmk__pages_list(block->pages);
-		head = &arena->lists[block->bin];
-		arena->bits[block->bin / 64] |= UINT64_C(1)
-						<< (block->bin % 64);
-	}
-	block->prev = 0;
-	block->next = *head;
-	if (*head)
-		heap->blocks[*head].prev = index;
-	*head = index;
-}
-
-static INLINED void run_map(struct tmk__heap *heap, uint32_t index)
-{
-	const struct tmk__block *block = &heap->blocks[index];
-
-	tmk__map_set(heap, block->page, index);
-	tmk__map_set(heap, block->page + block->pages - 1, index);
-}
-
-/* A run that its type, place and size are known of. */
-static INLINED void run_insert(struct tmk__heap *heap, struct tmk__arena *arena,
-			       uint32_t index)
-{
-	run_list(heap, arena, index);
-	run_map(heap, index);
-}
-
-static INLINED void run_remove(struct tmk__heap *heap, struct tmk__arena *arena,
-			       uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-
-	if (block->next)
-		heap->blocks[block->next].prev = block->prev;
-	if (block->prev) {
-		heap->blocks[block->prev].next = block->next;
-		return;
-	}
-	if (block->type != TMK__RUN_FREE) {
-		arena->absent = block->next;
-		return;
-	}
-	arena->lists[block->bin] = block->next;
-	if (!block->next)
-		arena->bits[block->bin / 64] &=
-			~(UINT64_C(1) << (block->bin % 64));
-}
-
-/* The neighbour on a side, if it is of a type; 0 if not. */
-static INLINED uint32_t neighbour(const struct tmk__heap *heap,
-				  const struct tmk__arena *arena,
-				  const struct tmk__block *block, bool right,
-				  enum tmk__run_type type)
-{
-	uint32_t page = right ? block->page + block->pages : block->page - 1;
-	uint32_t index;
-
-	if (right ? page == arena->first + arena->pages :
-		    block->page == arena->first)
-		return 0;
-	index = tmk__map_get(heap, page);
-	return heap->blocks[index].type == type ? index : 0;
-}
-
-/* One end of a run that is listed has moved: in which list is it now? */
-static INLINED void run_change(struct tmk__heap *heap, struct tmk__arena *arena,
-			       uint32_t index, uint32_t page, uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	bool move = block->bin != tmk__pages_list(pages);
-
-	if (move)
-		run_remove(heap, arena, index);
-	if (block->page != page)
-		tmk__map_set(heap, page, index);
-	else
-		tmk__map_set(heap, page + pages - 1, index);
-	block->page = page;
-	block->pages = pages;
-	if (move)
-		run_list(heap, arena, index);
-}
-
-/*
- * Make a run free or absent, one with its neighbours, of which one stays in the
- * list where it is if it can. Return: the number of what it is then.
- */
-static INLINED uint32_t run_merge(struct tmk__heap *heap, uint32_t index,
-				  enum tmk__run_type type)
-{
-	struct tmk__block *block = &heap->blocks[index], *keep;
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-	uint32_t page = block->page, pages = block->pages;
-	bool fresh = block->fresh;
-	uint32_t left, right, stays;
-
-	left = neighbour(heap, arena, block, false, type);
-	right = neighbour(heap, arena, block, true, type);
-	block->type = (uint8_t)type;
-	if (!left && !right) {
-		run_insert(heap, arena, index);
-		return index;
-	}
-	stays = left ? left : right;
-	if (right) {
-		pages += heap->blocks[right].pages;
-		fresh = fresh && heap->blocks[right].fresh;
-	}
-	if (left) {
-		page = heap->blocks[left].page;
-		pages += heap->blocks[left].pages;
-		fresh = fresh && heap->blocks[left].fresh;
-	}
-	if (left && right) {
-		run_remove(heap, arena, right);
-		tmk__pages_entry_free(heap, arena, right);
-	}
-	keep = &heap->blocks[stays];
-	keep->fresh = fresh;
-	keep->stamp = block->stamp;
-	tmk__pages_entry_free(heap, arena, index);
-	run_change(heap, arena, stays, page, pages);
-	return stays;
-}
-
-/* An unused entry becomes a run that is a part of another. */
-static void run_part(struct tmk__block *part, const struct tmk__block *whole,
-		     uint32_t page, uint32_t pages)
-{
-	part->type = whole->type;
-	part->fresh = whole->fresh;
-	part->stamp = whole->stamp;
-	part->page = page;
-	part->pages = pages;
-}
-
-/*
- * Cut [page, page + pages) out of a run that is in no list; what is left on
- * either side is listed again. Two entries must be at hand.
- */
-static void run_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
-		    uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-	uint32_t before = page - block->page;
-	uint32_t after = block->pages - before - pages;
-	uint32_t side;
-
-	for (side = 0; side < 2; side++) {
-		uint32_t nr = side ? after : before, new;
-
-		if (!nr)
-			continue;
-		new = tmk__pages_entry(heap, arena);
-		run_part(&heap->blocks[new], block,
-			 side ? page + pages : block->page, nr);
-		run_insert(heap, arena, new);
-	}
-	block->page = page;
-	block->pages = pages;
-}
-
-static INLINED bool fits(const struct tmk__block *block, uint32_t pages,
-			 uint32_t align)
+static TMK__INLINED bool fits(const struct tmk__block *block, uint32_t pages,
+			      uint32_t align)
 {
 	uint64_t begin = TMK__ALIGN_UP((uint64_t)block->page, align);
 
@@ -207,8 +27,9 @@ static INLINED bool fits(const struct tmk__block *block, uint32_t pages,
 }
 
 /* The smallest of a list that fits, the first of those; 0 if none does. */
-static INLINED uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
-				  uint32_t pages, uint32_t align)
+static TMK__INLINED uint32_t list_best(const struct tmk__heap *heap,
+				       uint32_t index, uint32_t pages,
+				       uint32_t align)
 {
 	uint32_t best = 0, best_pages = UINT32_MAX;
 
@@ -226,9 +47,9 @@ static INLINED uint32_t list_best(const struct tmk__heap *heap, uint32_t index,
 	return best;
 }
 
-static INLINED uint32_t best_fit(const struct tmk__heap *heap,
-				 const struct tmk__arena *arena, uint32_t pages,
-				 uint32_t align)
+static TMK__INLINED uint32_t best_fit(const struct tmk__heap *heap,
+				      const struct tmk__arena *arena,
+				      uint32_t pages, uint32_t align)
 {
 	unsigned int list = tmk__pages_list(pages), word = list / 64;
 	uint64_t bits = arena->bits[word] & ~UINT64_C(0) << (list % 64);
@@ -264,11 +85,6 @@ void tmk__pages_size(struct tmk__block *block, uint32_t room)
 					tmk__pages_list(block->room) - 8);
 }
 
-static void block_size(struct tmk__block *block)
-{
-	tmk__pages_size(block, block->pages - (block->offset ? 1 : 0));
-}
-
 /*
  * Where in its first page a block begins that has a page more than it needs.
  *
@@ -290,9 +106,10 @@ static inline uint32_t block_shift(uint32_t page, uint32_t pages)
 }
 
 /* The two functions below. */
-static INLINED uint32_t block_alloc(struct tmk__heap *heap,
-				    struct tmk__arena *arena, uint32_t pages,
-				    uint32_t align, bool shift)
+static TMK__INLINED uint32_t block_alloc(struct tmk__heap *heap,
+					 struct tmk__arena *arena,
+					 uint32_t pages, uint32_t align,
+					 bool shift)
 {
 	uint32_t index = best_fit(heap, arena, pages, align), from, page;
 	struct tmk__block *block, *whole;
@@ -309,20 +126,20 @@ static INLINED uint32_t block_alloc(struct tmk__heap *heap,
 		block->fresh = whole->fresh;
 		block->page = page;
 		block->pages = pages;
-		run_change(heap, arena, from, page + pages,
-			   whole->pages - pages);
+		tmk__run_change(heap, arena, from, page + pages,
+				whole->pages - pages);
 	} else {
-		run_remove(heap, arena, index);
-		run_cut(heap, index, page, pages);
+		tmk__run_remove(heap, arena, index);
+		tmk__run_cut(heap, index, page, pages);
 	}
 	block->offset = shift ? block_shift(page, pages) : 0;
 	block->begin = ((uint64_t)page << TMK__PAGE_SHIFT) + block->offset;
 	block->objects = 0;
-	block_size(block);
+	tmk__block_size(block);
 	tmk__state_set(block->states, TMK__GONE);
 	/* Who frees what it has not got looks without a lock. */
 	__atomic_store_n(&block->type, TMK__RUN_LARGE, __ATOMIC_RELEASE);
-	run_map(heap, index);
+	tmk__run_map(heap, index);
 	return index;
 }
 
@@ -373,151 +190,5 @@ void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 	}
 	block->fresh = fresh;
 	block->stamp = now;
-	run_merge(heap, index, TMK__RUN_FREE);
-}
-
-/**
- * tmk__pages_cut() - have a part of a free run for a stitch
- * @heap: the heap
- * @index: the run
- * @page: where it begins
- * @pages: how much
- *
- * tmk__pages_room(heap, 2) comes first.
- */
-void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
-		    uint32_t pages)
-{
-	run_remove(heap, &heap->arenas[heap->blocks[index].arena], index);
-	run_cut(heap, index, page, pages);
-	heap->blocks[index].type = TMK__RUN_PIECE;
-	run_map(heap, index);
-}
-
-/**
- * tmk__pages_present() - there is memory in a part of an absent run now
- * @heap: the heap
- * @index: the run
- * @page: where it begins
- * @pages: how much
- *
- * tmk__pages_room(heap, arena, 2) comes first.
- *
- * Return: the free run that it has become part of.
- */
-uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
-			    uint32_t page, uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-
-	run_remove(heap, arena, index);
-	run_cut(heap, index, page, pages);
-	arena->held += pages;
-	block->fresh = true;
-	block->stamp = tmk__heap_now();
-	return run_merge(heap, index, TMK__RUN_FREE);
-}
-
-/**
- * tmk__pages_absent() - the memory in a part of a free run is gone
- * @heap: the heap
- * @index: the run
- * @page: where it begins
- * @pages: how much
- *
- * tmk__pages_room(heap, arena, 2) comes first.
- *
- * Return: the page after the absent run that it has become part of.
- */
-uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
-			   uint32_t page, uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-
-	run_remove(heap, arena, index);
-	run_cut(heap, index, page, pages);
-	arena->held -= pages;
-	block = &heap->blocks[run_merge(heap, index, TMK__RUN_ABSENT)];
-	return block->page + block->pages;
-}
-
-/**
- * tmk__pages_absent_all() - the first run of an arena, which is all of it
- * @heap: the heap
- * @index: the run
- */
-void tmk__pages_absent_all(struct tmk__heap *heap, uint32_t index)
-{
-	struct tmk__block *block = &heap->blocks[index];
-
-	block->type = TMK__RUN_ABSENT;
-	run_insert(heap, &heap->arenas[block->arena], index);
-}
-
-/**
- * tmk__pages_near() - the run that begins at a page
- * @heap: the heap
- * @arena: the arena
- * @page: a run's first page, or the arena's end
- *
- * Return: the run; 0 at the arena's end.
- */
-uint32_t tmk__pages_near(const struct tmk__heap *heap,
-			 const struct tmk__arena *arena, uint32_t page)
-{
-	if (page >= arena->first + arena->pages)
-		return 0;
-	return tmk__map_get(heap, page);
-}
-
-/**
- * tmk__pages_extend() - make a block larger where it is
- * @heap: the heap
- * @index: the block
- * @pages: its new size
- *
- * tmk__pages_room(heap, arena, 2) comes first.
- *
- * Return: false if what follows it is in use or too small.
- */
-bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
-	uint32_t near = neighbour(heap, arena, block, true, TMK__RUN_FREE);
-	uint32_t more = pages - block->pages;
-
-	if (!near || heap->blocks[near].pages < more)
-		return false;
-	run_remove(heap, arena, near);
-	run_cut(heap, near, heap->blocks[near].page, more);
-	tmk__pages_entry_free(heap, arena, near);
-	block->pages = pages;
-	block_size(block);
-	tmk__map_set(heap, block->page + pages - 1, index);
-	return true;
-}
-
-/**
- * tmk__pages_shrink() - make a block smaller where it is
- * @heap: the heap
- * @index: the block
- * @pages: its new size
- *
- * tmk__pages_room(heap, arena, 1) comes first.
- */
-void tmk__pages_shrink(struct tmk__heap *heap, uint32_t index, uint32_t pages)
-{
-	struct tmk__block *block = &heap->blocks[index];
-	uint32_t new = tmk__pages_entry(heap, &heap->arenas[block->arena]);
-	struct tmk__block *rest = &heap->blocks[new];
-
-	rest->page = block->page + pages;
-	rest->pages = block->pages - pages;
-	block->pages = pages;
-	block_size(block);
-	tmk__map_set(heap, block->page + pages - 1, index);
-	tmk__pages_free(heap, new, false, tmk__heap_now());
+	tmk__run_merge(heap, index, TMK__RUN_FREE);
 }
