@@ -49,8 +49,10 @@ static uint64_t faults_now(void)
 
 /* --- one block at a time --- */
 
+#define PAIRS_INLINE inline __attribute__((always_inline))
+
 /* Not with get() and put(), which ask for each pair which allocator it is. */
-static void pair_times_tmk(size_t bytes, long n)
+static PAIRS_INLINE void pairs_tmk(size_t bytes, long n)
 {
 	while (n--) {
 		void *p;
@@ -63,7 +65,7 @@ static void pair_times_tmk(size_t bytes, long n)
 	}
 }
 
-static void pair_times_malloc(size_t bytes, long n)
+static PAIRS_INLINE void pairs_malloc(size_t bytes, long n)
 {
 	while (n--) {
 		char *p = malloc(bytes);
@@ -75,32 +77,53 @@ static void pair_times_malloc(size_t bytes, long n)
 	}
 }
 
-static __attribute__((noinline)) void pair_times(size_t bytes, long n)
-{
-	if (use_tmk)
-		pair_times_tmk(bytes, n);
-	else
-		pair_times_malloc(bytes, n);
-}
-
 /*
- * The same with the stack somewhere else: where it lies makes a tenth of what is
- * measured here, and depends on nothing more than the length of the environment.
+ * So many bytes behind the beginning of a line of instructions: that makes a twentieth
+ * of what is measured here. So does where the stack lies, which depends on nothing
+ * more than the length of the environment.
  */
+#define PAIRS_AT(who, at)                                                    \
+	static __attribute__((noinline,                                      \
+			      aligned(64))) void who##_at_##at(size_t bytes, \
+							       long n)       \
+	{                                                                    \
+		__asm__ volatile(".skip " #at ", 0x90");                     \
+		pairs_##who(bytes, n);                                       \
+	}
+PAIRS_AT(tmk, 8)
+PAIRS_AT(tmk, 24)
+PAIRS_AT(tmk, 40)
+PAIRS_AT(tmk, 56)
+PAIRS_AT(malloc, 8)
+PAIRS_AT(malloc, 24)
+PAIRS_AT(malloc, 40)
+PAIRS_AT(malloc, 56)
+
+typedef void pairs_fn(size_t bytes, long n);
+
 static __attribute__((noinline)) void pair_times_at(size_t bytes, long n,
-						    size_t at)
+						    size_t i)
 {
-	volatile char *stack = __builtin_alloca(at);
+	static pairs_fn *const of_tmk[] = { tmk_at_8, tmk_at_24, tmk_at_40,
+					    tmk_at_56 };
+	static pairs_fn *const of_malloc[] = { malloc_at_8, malloc_at_24,
+					       malloc_at_40, malloc_at_56 };
+	volatile char *stack = __builtin_alloca(16 + 272 * i);
 
 	stack[0] = 1;
-	pair_times(bytes, n);
+	(use_tmk ? of_tmk : of_malloc)[i % NR(of_tmk)](bytes, n);
+}
+
+static void pair_times(size_t bytes, long n)
+{
+	pair_times_at(bytes, n, 0);
 }
 
 /* The median of some batches, after one that warms up; slow ones are short. */
 static double pair(size_t bytes)
 {
-	double times[15], start, each;
-	long n = 2000;
+	double times[16], start, each;
+	long n = 20000;
 	size_t i;
 
 	pair_times(bytes, 3);
@@ -112,7 +135,7 @@ static double pair(size_t bytes)
 	pair_times(bytes, n);
 	for (i = 0; i < NR(times); i++) {
 		start = cpu_now();
-		pair_times_at(bytes, n, 16 + 272 * i);
+		pair_times_at(bytes, n, i);
 		times[i] = (cpu_now() - start) / (double)n;
 	}
 	return median(times, NR(times));
