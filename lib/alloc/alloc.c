@@ -102,7 +102,7 @@ static inline __attribute__((always_inline)) bool bin_take(void **out,
 	return true;
 }
 
-/* Put something of the program's on top of a bin. Return: false if it does not do. */
+/* Put something of the program's on top of a bin. Return: false if that is full. */
 static inline __attribute__((always_inline)) bool bin_put(
 	struct tmk__bin *bin, void *ptr, _Atomic uint8_t *state)
 {
@@ -110,10 +110,7 @@ static inline __attribute__((always_inline)) bool bin_put(
 	uint64_t all = bin->used;
 	uint32_t used = (uint32_t)all;
 
-	/* What was allocated for a named purpose is counted elsewhere. */
-	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
-				     used == bin->max,
-			     0))
+	if (__builtin_expect(used == bin->max, 0))
 		return false;
 	tmk__state_set(state, TMK__CACHED);
 	slot_put(slot_at(bin, used), &slot);
@@ -198,10 +195,8 @@ static inline _Atomic uint8_t *object_at(struct tmk__block *block, uint64_t at)
 	uint64_t object;
 
 	at -= (uint64_t)block->page << TMK__PAGE_SHIFT;
-	if (block->type != TMK__RUN_SLAB || at >= (uint64_t)block->pages
-							    << TMK__PAGE_SHIFT)
-		return NULL;
 	object = at * block->recip >> 32;
+	/* With that many none lies outside of it, and what is no slab has none. */
 	return object * block->size == at && object < block->objects ?
 		       &block->states[object] :
 		       NULL;
@@ -218,7 +213,7 @@ static struct tmk__block *lookup(_Atomic uint8_t **state, uint64_t *bytes,
 	struct tmk__block *block = entry_at(&at, heap, ptr);
 
 	if (block && block->type == TMK__RUN_LARGE) {
-		*state = block->states;
+		*state = &block->state;
 		*bytes = tmk__block_bytes(block);
 		return at == block->begin ? block : NULL;
 	}
@@ -393,11 +388,12 @@ FETCHED int tmk_free(void *ptr)
 	block = entry_at(&at, tmk__heap, ptr);
 	if (__builtin_expect(!block, 0))
 		goto slow;
-	if (__builtin_expect(block->type == TMK__RUN_LARGE, 1)) {
+	/* What was allocated for a named purpose is counted elsewhere. */
+	if (__builtin_expect(tmk__state_get(&block->state) == TMK__LIVE, 1)) {
 		bin = bin_at(cache, block->keep);
 		if (__builtin_expect(at != block->begin, 0))
 			goto slow;
-		if (__builtin_expect(!bin_put(bin, ptr, block->states), 0))
+		if (__builtin_expect(!bin_put(bin, ptr, &block->state), 0))
 			goto full;
 		cache_leave(cache);
 		return 0;
@@ -405,9 +401,13 @@ FETCHED int tmk_free(void *ptr)
 	state = object_at(block, at);
 	if (__builtin_expect(!state, 0))
 		goto slow;
-	if (__builtin_expect(!bin_put(bin_at(cache, block->keep), ptr, state),
+	bin = bin_at(cache, block->keep);
+	if (__builtin_expect(tmk__state_get(state) != TMK__LIVE ||
+				     !bin_put(bin, ptr, state),
 			     0))
 		goto full;
+	/* Or the compiler makes this the end of the other piece, and jumps there. */
+	__asm__ volatile("");
 	cache_leave(cache);
 	return 0;
 

@@ -91,6 +91,7 @@ enum tmk__run_type {
 /**
  * struct tmk__block - a run of pages, and what is in it
  * @bin: of a slab: which size; of a free run: which list
+ * @stitch: of a large block that is stitched: which one, from 1; 0 for others
  * @keep: which bin of a thread's cache it goes to, TMK__BIN_NONE for none
  * @arena: whose, for as long as the table is there
  * @type: enum tmk__run_type
@@ -100,19 +101,24 @@ enum tmk__run_type {
  * @prev: in its list; 0: it is the first
  * @size: of each object
  * @offset: of a large block: where in its first page it begins
+ * @fresh: of a free run, and a block out of it: it was never used and reads as zero
  * @recip: 2^32 / @size, rounded up
  * @room: of a large block: whole pages that it can hold
- * @objects: how many; of a large block that is stitched: which stitch, from 1
- * @fresh: a free run that was never used: it reads as zero
+ * @objects: how many; 0 if it is no slab, so that none is found in it
+ * @state: of a large block; of all else TMK__GONE, so that one look is enough to know
+ *	that it is one, and whose
  * @owner: of a slab: the number of the cache whose thread takes from it
  * @free_mask: objects that are free
  * @stamp: when a free run was last used, in ms
- * @states: of the objects, of a large block the first
+ * @states: of the objects
  * @begin: of a large block: its address, counted from the window's beginning
  * @region: the region
  */
 struct tmk__block {
-	uint8_t bin;
+	union {
+		uint8_t bin;
+		uint8_t stitch;
+	};
 	uint8_t keep;
 	uint8_t arena;
 	uint8_t type;
@@ -122,24 +128,24 @@ struct tmk__block {
 	uint32_t prev;
 	union {
 		uint32_t size;
-		uint32_t offset;
+		struct {
+			uint16_t offset;
+			bool fresh;
+		};
 	};
 	union {
 		uint32_t recip;
 		uint32_t room;
 	};
 	uint8_t objects;
-	bool fresh;
+	_Atomic uint8_t state;
 	uint16_t owner;
 	union {
 		struct {
 			uint32_t free_mask;
 			_Atomic uint8_t states[TMK__SLAB_MAX];
 		};
-		struct {
-			uint32_t apart[2]; /* the mask, and some states */
-			uint64_t begin;
-		};
+		uint64_t begin;
 		uint32_t stamp;
 		struct tmk_region *region;
 	};

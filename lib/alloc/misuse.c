@@ -69,7 +69,7 @@ int tmk__misuse(const struct tmk__heap *heap, const void *ptr)
 	     (object >= run->objects ||
 	      atomic_load(&run->states[object]) < TMK__LIVE)) ||
 	    (run->type == TMK__RUN_LARGE &&
-	     atomic_load(&run->states[0]) < TMK__LIVE))
+	     atomic_load(&run->state) < TMK__LIVE))
 		return tmk__error(-EALREADY,
 				  "%p is free already: it was freed twice, or "
 				  "never was a block; nothing was done",

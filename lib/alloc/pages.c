@@ -132,11 +132,11 @@ static TMK__INLINED uint32_t block_alloc(struct tmk__heap *heap,
 		tmk__run_remove(heap, arena, index);
 		tmk__run_cut(heap, index, page, pages);
 	}
-	block->offset = shift ? block_shift(page, pages) : 0;
+	block->offset = (uint16_t)(shift ? block_shift(page, pages) : 0);
 	block->begin = ((uint64_t)page << TMK__PAGE_SHIFT) + block->offset;
-	block->objects = 0;
+	block->stitch = 0;
 	tmk__block_size(block);
-	tmk__state_set(block->states, TMK__GONE);
+	tmk__state_set(&block->state, TMK__GONE);
 	/* Who frees what it has not got looks without a lock. */
 	__atomic_store_n(&block->type, TMK__RUN_LARGE, __ATOMIC_RELEASE);
 	tmk__run_map(heap, index);
@@ -184,7 +184,7 @@ void tmk__pages_free(struct tmk__heap *heap, uint32_t index, bool fresh,
 {
 	struct tmk__block *block = &heap->blocks[index];
 
-	if (__builtin_expect(block->objects, 0)) {
+	if (__builtin_expect(block->stitch, 0)) {
 		tmk__stitch_give(heap, index, now);
 		return;
 	}

@@ -21,6 +21,7 @@ void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 	tmk__run_remove(heap, &heap->arenas[heap->blocks[index].arena], index);
 	tmk__run_cut(heap, index, page, pages);
 	heap->blocks[index].type = TMK__RUN_PIECE;
+	heap->blocks[index].stitch = 0;
 	tmk__run_map(heap, index);
 }
 

@@ -37,7 +37,7 @@ static bool resize_in_place(struct tmk__block *block, uint64_t had,
 	if (bytes <= had && bytes >= had - had / 8)
 		return true;
 	/* What is stitched has nothing of its own beside it. */
-	if (block->type != TMK__RUN_LARGE || block->objects ||
+	if (block->type != TMK__RUN_LARGE || block->stitch ||
 	    bytes <= TMK__SMALL_MAX || bytes > TMK__BYTES_MAX || !heap ||
 	    block < heap->blocks || block >= heap->blocks + heap->blocks_nr)
 		return false;

@@ -99,7 +99,7 @@ static void *block_take(struct tmk__heap *heap, struct request *req,
 	struct tmk__slot slot = {
 		heap->base + ((uint64_t)block->page << TMK__PAGE_SHIFT) +
 			block->offset,
-		block->states,
+		&block->state,
 	};
 
 	if (req->flags & TMK_ALLOC_F_ZERO && !block->fresh)

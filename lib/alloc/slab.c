@@ -214,5 +214,6 @@ void tmk__slab_give(struct tmk__heap *heap, struct tmk__block *slab,
 		atomic_store_explicit(&heap->map[slab->page + i], 0,
 				      memory_order_relaxed);
 	slab->objects = 0;
+	slab->stitch = 0;
 	tmk__pages_free(heap, index, false, tmk__heap_now());
 }

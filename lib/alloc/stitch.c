@@ -55,7 +55,7 @@ static void dissolve(struct tmk__heap *heap, struct tmk__arena *arena,
 	/* Where that fails, what is mapped next in that place undoes it. */
 	(void)tmk__region_unalias(tmk__page_address(heap, block->page),
 				  (uint64_t)block->pages << TMK__PAGE_SHIFT);
-	block->objects = 0;
+	block->stitch = 0;
 	tmk__pages_entry_free(heap, arena, stitch->block);
 	stitch->block = 0;
 	arena->stitches_nr--;
@@ -230,7 +230,7 @@ static uint32_t block_make(struct tmk__heap *heap, struct tmk__arena *arena,
 		      stitch->pieces[0].page % TMK__HUGE_PAGES;
 	block->pages = pages;
 	block->begin = (uint64_t)block->page << TMK__PAGE_SHIFT;
-	block->objects = (uint8_t)(nr + 1);
+	block->stitch = (uint8_t)(nr + 1);
 	tmk__pages_size(block, pages);
 	tmk__map_set(heap, block->page, index);
 	tmk__map_set(heap, block->page + pages - 1, index);
@@ -357,7 +357,7 @@ void tmk__stitch_give(struct tmk__heap *heap, uint32_t index, uint32_t now)
 {
 	struct tmk__block *block = &heap->blocks[index];
 	struct tmk__arena *arena = arena_of(heap, block);
-	struct tmk__stitch *stitch = &arena->stitches[block->objects - 1];
+	struct tmk__stitch *stitch = &arena->stitches[block->stitch - 1];
 
 	pieces_free(heap, stitch, now);
 	stitch->busy = false;

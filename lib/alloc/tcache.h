@@ -140,7 +140,7 @@ static inline struct tmk__block *tmk__slot_block(const struct tmk__slot *slot)
 {
 	return (struct tmk__block *)(void *)((char *)slot->state -
 					     offsetof(struct tmk__block,
-						      states));
+						      state));
 }
 
 /* How large something is that is kept in a bin. */
