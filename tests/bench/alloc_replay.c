@@ -55,8 +55,11 @@ void trace_load(const char *dir, const char *file)
 	fclose(f);
 }
 
-/* One step, its sizes multiplied by @eighths / 8. */
-void replay(enum touch touch, char **to, size_t eighths)
+/* @who is known where this is made part of: there is no load for each block. */
+static inline __attribute__((always_inline)) void replay_with(bool who,
+							      enum touch touch,
+							      char **to,
+							      size_t eighths)
 {
 	const struct trace *t = trace;
 	size_t i, at, bytes;
@@ -66,17 +69,26 @@ void replay(enum touch touch, char **to, size_t eighths)
 		char *p;
 
 		if (!e->alloc) {
-			put(to[e->id]);
+			put_with(who, to[e->id]);
 			continue;
 		}
 		bytes = (e->bytes * eighths + 7) / 8;
-		p = get(bytes);
+		p = get_with(who, bytes);
 		to[e->id] = p;
 		if (touch == WRITTEN)
 			memset(p, (int)i, bytes);
 		for (at = 0; touch == PAGES && at < bytes; at += 4096)
 			*(volatile char *)(p + at) = 1;
 	}
+}
+
+/* One step, its sizes multiplied by @eighths / 8. */
+void replay(enum touch touch, char **to, size_t eighths)
+{
+	if (use_tmk)
+		replay_with(true, touch, to, eighths);
+	else
+		replay_with(false, touch, to, eighths);
 }
 
 /*

@@ -63,25 +63,35 @@ void scale_pairs(void);
 void scale_trace(const char *dir, const char *file);
 double handover(void);
 
-static inline char *get(size_t bytes)
+static inline char *get_with(bool tmk, size_t bytes)
 {
 	void *p = NULL;
 
-	if (use_tmk && tmk_alloc(&p, bytes, NULL))
+	if (tmk && tmk_alloc(&p, bytes, NULL))
 		die("no memory");
-	if (!use_tmk)
+	if (!tmk)
 		p = malloc(bytes);
 	if (!p)
 		die("no memory");
 	return p;
 }
 
-static inline void put(char *p)
+static inline void put_with(bool tmk, char *p)
 {
-	if (!use_tmk)
+	if (!tmk)
 		free(p);
 	else if (tmk_free(p))
 		die("cannot free");
+}
+
+static inline char *get(size_t bytes)
+{
+	return get_with(use_tmk, bytes);
+}
+
+static inline void put(char *p)
+{
+	put_with(use_tmk, p);
 }
 
 #endif /* TMK_TESTS_BENCH_ALLOC_WORK_H */
