@@ -129,16 +129,13 @@ static TMK__INLINED uint32_t block_alloc(struct tmk__heap *heap,
 		tmk__run_change(heap, arena, from, page + pages,
 				whole->pages - pages);
 	} else {
-		tmk__run_remove(heap, arena, index);
-		tmk__run_cut(heap, index, page, pages);
+		tmk__run_take(heap, index, page, pages);
 	}
 	block->offset = (uint16_t)(shift ? block_shift(page, pages) : 0);
 	block->begin = ((uint64_t)page << TMK__PAGE_SHIFT) + block->offset;
 	block->stitch = 0;
 	tmk__block_size(block);
-	tmk__state_set(&block->state, TMK__GONE);
-	/* Who frees what it has not got looks without a lock. */
-	__atomic_store_n(&block->type, TMK__RUN_LARGE, __ATOMIC_RELEASE);
+	block->type = TMK__RUN_LARGE;
 	tmk__run_map(heap, index);
 	return index;
 }

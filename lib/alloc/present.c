@@ -18,10 +18,11 @@
 void tmk__pages_cut(struct tmk__heap *heap, uint32_t index, uint32_t page,
 		    uint32_t pages)
 {
-	tmk__run_remove(heap, &heap->arenas[heap->blocks[index].arena], index);
-	tmk__run_cut(heap, index, page, pages);
-	heap->blocks[index].type = TMK__RUN_PIECE;
-	heap->blocks[index].stitch = 0;
+	struct tmk__block *block = &heap->blocks[index];
+
+	tmk__run_take(heap, index, page, pages);
+	block->type = TMK__RUN_PIECE;
+	block->stitch = 0;
 	tmk__run_map(heap, index);
 }
 
@@ -40,11 +41,8 @@ uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
 			    uint32_t page, uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
 
-	tmk__run_remove(heap, arena, index);
-	tmk__run_cut(heap, index, page, pages);
-	arena->held += pages;
+	tmk__run_take(heap, index, page, pages)->held += pages;
 	block->fresh = true;
 	block->stamp = tmk__heap_now();
 	return tmk__run_merge(heap, index, TMK__RUN_FREE);
@@ -64,12 +62,9 @@ uint32_t tmk__pages_present(struct tmk__heap *heap, uint32_t index,
 uint32_t tmk__pages_absent(struct tmk__heap *heap, uint32_t index,
 			   uint32_t page, uint32_t pages)
 {
-	struct tmk__block *block = &heap->blocks[index];
-	struct tmk__arena *arena = &heap->arenas[block->arena];
+	const struct tmk__block *block;
 
-	tmk__run_remove(heap, arena, index);
-	tmk__run_cut(heap, index, page, pages);
-	arena->held -= pages;
+	tmk__run_take(heap, index, page, pages)->held -= pages;
 	block = &heap->blocks[tmk__run_merge(heap, index, TMK__RUN_ABSENT)];
 	return block->page + block->pages;
 }
@@ -123,8 +118,7 @@ bool tmk__pages_extend(struct tmk__heap *heap, uint32_t index, uint32_t pages)
 
 	if (!near || heap->blocks[near].pages < more)
 		return false;
-	tmk__run_remove(heap, arena, near);
-	tmk__run_cut(heap, near, heap->blocks[near].page, more);
+	tmk__run_take(heap, near, heap->blocks[near].page, more);
 	tmk__pages_entry_free(heap, arena, near);
 	block->pages = pages;
 	tmk__block_size(block);

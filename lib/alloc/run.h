@@ -171,11 +171,12 @@ static inline void tmk__run_part(struct tmk__block *part,
 }
 
 /*
- * Cut [page, page + pages) out of a run that is in no list; what is left on
- * either side is listed again. Two entries must be at hand.
+ * Take [page, page + pages) out of a run, which is in no list then; what is left on
+ * either side is. Two entries must be at hand. Return: its arena.
  */
-static inline void tmk__run_cut(struct tmk__heap *heap, uint32_t index,
-				uint32_t page, uint32_t pages)
+static inline struct tmk__arena *tmk__run_take(struct tmk__heap *heap,
+					       uint32_t index, uint32_t page,
+					       uint32_t pages)
 {
 	struct tmk__block *block = &heap->blocks[index];
 	struct tmk__arena *arena = &heap->arenas[block->arena];
@@ -183,6 +184,7 @@ static inline void tmk__run_cut(struct tmk__heap *heap, uint32_t index,
 	uint32_t after = block->pages - before - pages;
 	uint32_t side;
 
+	tmk__run_remove(heap, arena, index);
 	for (side = 0; side < 2; side++) {
 		uint32_t nr = side ? after : before, new;
 
@@ -195,6 +197,7 @@ static inline void tmk__run_cut(struct tmk__heap *heap, uint32_t index,
 	}
 	block->page = page;
 	block->pages = pages;
+	return arena;
 }
 
 /* Of a block that has got another size. */
