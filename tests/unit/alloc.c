@@ -400,6 +400,26 @@ static void misuse_of(size_t bytes)
 	EXPECT_EQ(0, general());
 }
 
+/* Far behind in the window, and between two others: it stays a run of its own. */
+static void misuse_of_kind(enum tmk_kind kind)
+{
+	struct tmk_alloc_opts opts = TMK_ALLOC_OPTS_INIT;
+	char *p[3];
+	int i;
+
+	opts.kind = kind;
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, tmk_alloc((void **)&p[i], 65536, &opts));
+	EXPECT_EQ(-EINVAL, tmk_free(p[1] + 4096));
+	EXPECT_EQ(0, tmk_free(p[1]));
+	EXPECT_EQ(-EALREADY, tmk_free(p[1]));
+	EXPECT_EQ(-EALREADY, tmk_free(p[1] + 4096));
+	EXPECT_EQ(2 * 65536, general());
+	EXPECT_EQ(0, tmk_free(p[0]));
+	EXPECT_EQ(0, tmk_free(p[2]));
+	EXPECT_EQ(0, general());
+}
+
 TEST(misuse_is_told)
 {
 	static const size_t sizes[] = { 128, 3000, 32768, 65536, 3 * MIB };
@@ -411,6 +431,8 @@ TEST(misuse_is_told)
 	EXPECT_EQ(-EINVAL, tmk_free(foreign));
 	for (i = 0; i < TMK__ARRAY_SIZE(sizes); i++)
 		misuse_of(sizes[i]);
+	misuse_of_kind(TMK_KIND_PINNED);
+	misuse_of_kind(TMK_KIND_HUGE);
 	EXPECT_EQ(0, tmk_free(NULL));
 	EXPECT_EQ(-EINVAL, tmk_free(foreign));
 	EXPECT_TRUE(says("no block of this library"));
@@ -426,6 +448,75 @@ TEST(misuse_is_told)
 	memset(p, 0xff, 100);
 	ASSERT_EQ(0, tmk_alloc((void **)&p, 100, NULL));
 	EXPECT_EQ(0, tmk_free(p));
+}
+
+#define EACH 40
+
+static const size_t mixed[] = { 64, 1000, 8192, 40000 };
+
+/* Blocks of several sizes. Return: 0, and how much they hold. */
+static int mixed_alloc(char **p, uint64_t *bytes)
+{
+	size_t i;
+
+	for (i = 0; i < TMK__ARRAY_SIZE(mixed) * EACH; i++) {
+		if (tmk_alloc((void **)&p[i], mixed[i / EACH], NULL))
+			return -1;
+		memset(p[i], 0x21, mixed[i / EACH]);
+	}
+	*bytes = general();
+	return 0;
+}
+
+/* What others had, as blocks and objects of other sizes, is found nowhere. */
+TEST(memory_that_is_used_again_has_none_of_its_blocks)
+{
+	char *old[TMK__ARRAY_SIZE(mixed) * EACH], *large[4];
+	char *p[TMK__ARRAY_SIZE(mixed) * EACH];
+	uint64_t bytes;
+	size_t i, k, at, freed = 0;
+
+	ASSERT_EQ(0, mixed_alloc(old, &bytes));
+	for (i = 0; i < TMK__ARRAY_SIZE(old); i++)
+		ASSERT_EQ(0, tmk_free(old[i]));
+	tmk_trim(0);
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, tmk_alloc((void **)&large[i], MIB, NULL));
+		memset(large[i], 0x42, MIB);
+	}
+	for (i = 0; i < TMK__ARRAY_SIZE(old); i++) {
+		for (k = 0; k < 4 && old[i] != large[k]; k++)
+			;
+		if (k == 4)
+			freed += !tmk_free(old[i]);
+	}
+	EXPECT_EQ(0, freed);
+	EXPECT_EQ(4 * MIB, general());
+	for (i = 0; i < 4; i++) {
+		EXPECT_TRUE(is_filled(large[i], MIB, 0x42));
+		EXPECT_EQ(0, tmk_free(large[i]));
+	}
+
+	/* And the other way round. */
+	tmk_trim(0);
+	ASSERT_EQ(0, mixed_alloc(p, &bytes));
+	for (i = 0; i < 4; i++) {
+		for (at = 0; at < MIB; at += MIB / 32) {
+			for (k = 0;
+			     k < TMK__ARRAY_SIZE(p) && p[k] != large[i] + at;
+			     k++)
+				;
+			if (k == TMK__ARRAY_SIZE(p))
+				freed += !tmk_free(large[i] + at);
+		}
+	}
+	EXPECT_EQ(0, freed);
+	EXPECT_EQ(bytes, general());
+	for (i = 0; i < TMK__ARRAY_SIZE(p); i++) {
+		EXPECT_TRUE(is_filled(p[i], mixed[i / EACH], 0x21));
+		EXPECT_EQ(0, tmk_free(p[i]));
+	}
+	EXPECT_EQ(0, general());
 }
 
 TEST(a_warm_loop_makes_no_calls)
