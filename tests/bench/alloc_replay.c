@@ -55,8 +55,8 @@ void trace_load(const char *dir, const char *file)
 	fclose(f);
 }
 
-/* @who is known where this is made part of: there is no load for each block. */
-static inline __attribute__((always_inline)) void replay_with(bool who,
+/* With @tmk known when this is compiled: there is no load of it for each block. */
+static inline __attribute__((always_inline)) void replay_with(bool tmk,
 							      enum touch touch,
 							      char **to,
 							      size_t eighths)
@@ -69,11 +69,11 @@ static inline __attribute__((always_inline)) void replay_with(bool who,
 		char *p;
 
 		if (!e->alloc) {
-			put_with(who, to[e->id]);
+			put_with(tmk, to[e->id]);
 			continue;
 		}
 		bytes = (e->bytes * eighths + 7) / 8;
-		p = get_with(who, bytes);
+		p = get_with(tmk, bytes);
 		to[e->id] = p;
 		if (touch == WRITTEN)
 			memset(p, (int)i, bytes);
@@ -92,8 +92,9 @@ void replay(enum touch touch, char **to, size_t eighths)
 }
 
 /*
- * What is replayed to another place in a page. Stores to each page of a block hold up all
- * loads that have its place: a step takes up to a tenth longer where that lies there.
+ * Move what is replayed to another place in a page. Stores to each page of a block hold
+ * up loads from the same place in other pages: a step takes up to a tenth longer where
+ * the trace has that place.
  */
 static void places_move(size_t at)
 {

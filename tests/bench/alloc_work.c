@@ -78,8 +78,8 @@ static PAIRS_INLINE void pairs_malloc(size_t bytes, long n)
 }
 
 /*
- * So many bytes behind the beginning of a line of instructions: that makes a twentieth
- * of what is measured here. So does where the stack lies, which depends on nothing
+ * So many bytes behind the beginning of a line of instructions: that decides about a
+ * twentieth of what is measured here. So does where the stack lies, which depends on nothing
  * more than the length of the environment.
  */
 #define PAIRS_AT(who, at)                                                    \
